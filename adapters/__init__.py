@@ -1,0 +1,1 @@
+"""Adapt the guard to other frameworks: one module each, none imports another."""

@@ -1,0 +1,1 @@
+"""Detect biased text: the detector protocol and its ONNX implementation."""

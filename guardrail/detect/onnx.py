@@ -1,0 +1,146 @@
+"""Score text with an int8 ONNX encoder: labels, target groups and spans in one pass, calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from guardrail import _ort
+from guardrail._runtime import Deadline, PerProcess
+from guardrail.detect.base import PieceScores, SpanScore
+from guardrail.errors import DeadlineError, ModelIntegrityError, ModelRuntimeError
+from guardrail.models.bundle import Bundle
+from guardrail.result import Label
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+BATCH = 8
+OUTPUTS = ("logits", "group_logits", "token_logits")
+SPAN_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    session: onnxruntime.InferenceSession
+    tokenizer: Tokenizer
+
+
+class OnnxDetector:
+    """A detector bundle on plain onnxruntime; thread-safe, loaded on first use, once per process.
+
+    Raises:
+        ModelIntegrityError: the bundle is no detector, or a file differs from its hash (checked when it is loaded).
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+        if bundle.kind != "detector":
+            raise ModelIntegrityError(f"bundle {bundle.name!r} is a {bundle.kind}; a detector is needed")
+        info = bundle.info
+        self.name = f"{bundle.name}@{bundle.version}"
+        try:
+            self.max_tokens = int(info["max_tokens"])
+            self.languages = tuple(str(language) for language in info["languages"])
+            self._labels = tuple(Label(name) for name in info["labels"])
+            self._groups = tuple(str(name) for name in info["groups"])
+            self._calibration = [tuple(map(float, info["calibration"][label])) for label in self._labels]
+            self.thresholds: Mapping[str, Mapping[Label, float]] = MappingProxyType(
+                {target: {Label(k): float(v) for k, v in table.items()} for target, table in info["thresholds"].items()}
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelIntegrityError(f"bundle {bundle.name!r} lacks a valid entry: {error}; install it again") from error
+        self._bundle, self._threads = bundle, threads
+        self._loaded = PerProcess(self._load)
+
+    def load(self) -> None:
+        """Load and verify the model now instead of on first use."""
+        self._loaded.get()
+
+    def count_tokens(self, text: str) -> list[tuple[int, int]]:
+        """Return the (start, end) character offsets of each token, special tokens left out."""
+        encoding = self._loaded.get().tokenizer.encode(text, add_special_tokens=False)
+        return list(encoding.offsets)
+
+    def score(self, pieces: Sequence[str], deadline: Deadline) -> list[PieceScores]:
+        """Score pieces in batches of similar length; a piece beyond ``max_tokens`` is an error, never a silent cut."""
+        loaded = self._loaded.get()
+        encodings = [loaded.tokenizer.encode(piece) for piece in pieces]
+        longest = max((len(encoding.ids) for encoding in encodings), default=0)
+        if longest > self.max_tokens + 2:
+            raise ModelRuntimeError(f"a piece has {longest} tokens, the model takes {self.max_tokens}; cut it into windows first")
+        order = sorted(range(len(pieces)), key=lambda i: len(encodings[i].ids))
+        results: list[PieceScores | None] = [None] * len(pieces)
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
+            rows = self._run(loaded.session, [encodings[i] for i in chosen], deadline)
+            for i, row in zip(chosen, rows, strict=True):
+                results[i] = row
+        return [row for row in results if row is not None]
+
+    def _run(self, session: onnxruntime.InferenceSession, encodings: list[Any], deadline: Deadline) -> Iterator[PieceScores]:
+        import numpy as np
+
+        length = max(len(encoding.ids) for encoding in encodings)
+        ids = np.zeros((len(encodings), length), np.int64)
+        mask = np.zeros_like(ids)
+        for row, encoding in enumerate(encodings):
+            ids[row, : len(encoding.ids)] = encoding.ids
+            mask[row, : len(encoding.ids)] = 1
+        options = _ort.run_options()
+        try:
+            with deadline.stopping(options):
+                labels, groups, tokens = session.run(OUTPUTS, {"input_ids": ids, "attention_mask": mask}, options)
+        except DeadlineError:
+            raise
+        except Exception as error:  # onnxruntime's own errors share no base class but Exception
+            raise ModelRuntimeError(f"the detector {self.name} failed in onnxruntime ({type(error).__name__})") from error
+        if not (np.isfinite(labels).all() and np.isfinite(groups).all()):
+            raise ModelRuntimeError(f"the detector {self.name} returned a value that is not a number")
+        calibration = np.array(self._calibration, np.float32)
+        label_scores = _sigmoid(labels * calibration[:, 0] + calibration[:, 1])
+        group_scores, token_scores = _sigmoid(groups), _sigmoid(tokens)
+        return (
+            PieceScores(
+                dict(zip(self._labels, map(float, label_scores[row]), strict=True)),
+                dict(zip(self._groups, map(float, group_scores[row]), strict=True)),
+                tuple(self._spans(token_scores[row], encoding.offsets)),
+            )
+            for row, encoding in enumerate(encodings)
+        )
+
+    def _spans(self, scores: np.ndarray, offsets: list[tuple[int, int]]) -> Iterator[SpanScore]:
+        for column, label in enumerate(self._labels):
+            run: list[int] = []
+            for index, (start, end) in enumerate([*offsets, (0, 0)]):
+                if end > start and scores[index, column] >= SPAN_THRESHOLD:
+                    run.append(index)
+                elif run:
+                    score = float(scores[run, column].mean())
+                    yield SpanScore(label, offsets[run[0]][0], offsets[run[-1]][1], score)
+                    run = []
+
+    def _load(self) -> _Loaded:
+        from tokenizers import Tokenizer
+
+        model, tokenizer_file = self._bundle.read("model.onnx"), self._bundle.read("tokenizer.json")
+        try:
+            tokenizer = Tokenizer.from_buffer(tokenizer_file)
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
+            session = _ort.session(model, self._threads)
+        except Exception as error:
+            raise ModelIntegrityError(f"bundle {self._bundle.name!r} does not load ({type(error).__name__})") from error
+        missing = set(OUTPUTS) - {output.name for output in session.get_outputs()}
+        if missing:
+            raise ModelIntegrityError(f"bundle {self._bundle.name!r} has no output {', '.join(sorted(missing))}")
+        return _Loaded(session, tokenizer)
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return 1.0 / (1.0 + np.exp(-np.clip(values, -40.0, 40.0)))

@@ -1,0 +1,164 @@
+"""The pipeline: judge a text, let the policy decide, then allow, flag, mask, rewrite or block it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+import anyio
+import anyio.to_thread
+from anyio.lowlevel import RunVar
+
+from guardrail._runtime import Deadline, Limiter
+from guardrail.detect.base import Detector
+from guardrail.errors import DeadlineError, GuardrailBlocked, GuardrailError, ModelRuntimeError
+from guardrail.judge import Judge
+from guardrail.mend import Mender
+from guardrail.policy import Decision, Policy
+from guardrail.result import Action, Detection, Result
+from guardrail.rewrite.base import Rewriter
+from guardrail.text.languages import understood
+
+log = logging.getLogger("guardrail")
+log.addHandler(logging.NullHandler())
+
+
+class Pipeline:
+    """Judge and mend texts with given parts; ``guardrail.load.Guard`` is the same with the bundled ones."""
+
+    def __init__(self, policy: Policy, detector: Detector, rewriter: Rewriter) -> None:
+        self.policy = policy
+        self._judge = Judge(detector, policy)
+        self._mender = Mender(policy, rewriter, self._judge.residual)
+        self._limiter = Limiter(policy.max_running, policy.max_queued)
+        self._async_limiter = RunVar[anyio.CapacityLimiter]("guardrail_threads")
+        self._detector = detector
+
+    def detect(self, text: str) -> Detection:
+        """Judge one text and change nothing.
+
+        Raises:
+            TypeError: ``text`` is no ``str``.
+            GuardrailError: the text could not be judged; ``detect`` never guesses.
+        """
+        return self.detect_many([text])[0]
+
+    def detect_many(self, texts: Iterable[str]) -> list[Detection]:
+        """Judge texts in one batch, in order; raises as ``detect`` does, for the first text at fault."""
+        wanted = [_checked(text) for text in texts]
+        longest = max((len(text) for text in wanted), default=0)
+        if longest > self.policy.max_chars:
+            raise GuardrailError(f"a text of {longest} characters is over max_chars = {self.policy.max_chars}; raise it or cut the text")
+        deadline = self._deadline()
+        with self._limiter.admit(deadline):
+            return self._judge.detect(wanted, deadline)
+
+    def check(self, text: str) -> Result:
+        """Judge one text and act by the policy.
+
+        Never lets text through that it could not judge, unless the policy says so; the failure is in ``Result.error``.
+
+        Raises:
+            TypeError: ``text`` is no ``str``.
+            GuardrailBlocked: the policy's action is RAISE.
+            GuardrailError: the guard failed and the policy says ``"raise"``.
+        """
+        return self._check(_checked(text))
+
+    def check_many(self, texts: Iterable[str]) -> list[Result]:
+        """Check texts in order; the same results as ``check`` on each, one text's failure never touches another."""
+        return [self._check(text) for text in [_checked(text) for text in texts]]
+
+    async def acheck(self, text: str) -> Result:
+        """Check one text on a worker thread, so that the event loop (asyncio or trio) stays free; raises as ``check``."""
+        _checked(text)
+        return await anyio.to_thread.run_sync(self._check, text, abandon_on_cancel=True, limiter=self._threads())
+
+    def _check(self, text: str) -> Result:
+        begun = time.perf_counter()
+        result = self._judged(text)
+        result = replace(result, latency_ms=(time.perf_counter() - begun) * 1000)
+        if result.action is Action.RAISE:
+            raise GuardrailBlocked(result)
+        return result
+
+    def _judged(self, text: str) -> Result:
+        policy = self.policy
+        if not text.strip():
+            return Result(Action.ALLOW, text, reason="empty", model=self._detector.name)
+        if len(text) > policy.max_chars:
+            return self._failed(text, policy.on_overflow, GuardrailError(f"{len(text)} characters are over max_chars = {policy.max_chars}"))
+        deadline = self._deadline()
+        try:
+            with self._limiter.admit(deadline):
+                detection = self._judge.detect([text], deadline)[0]
+                return self._acted(text, detection, policy.decide(detection.findings), deadline)
+        except DeadlineError as error:
+            return self._failed(text, policy.on_timeout, error)
+        except GuardrailBlocked:
+            raise
+        except GuardrailError as error:
+            return self._failed(text, policy.on_error, error)
+        except Exception as error:  # whatever a part does wrong, unjudged text must not pass
+            return self._failed(text, policy.on_error, ModelRuntimeError(f"a part of the guard failed ({type(error).__name__})"))
+
+    def _acted(self, text: str, detection: Detection, decision: Decision, deadline: Deadline) -> Result:
+        result = _result(detection, decision, text)
+        if decision.action is Action.ALLOW and not understood(text, self._detector.languages):
+            decision = replace(decision, action=self.policy.on_unsupported_language, reason="unsupported language")
+            result = replace(result, action=decision.action, reason=decision.reason)
+        if decision.action in (Action.ALLOW, Action.FLAG):
+            return result
+        if decision.action in (Action.BLOCK, Action.RAISE):
+            return replace(result, text=self.policy.block_message)
+        return self._mender.mend(text, result, decision, deadline)
+
+    def _failed(self, text: str, choice: str, error: GuardrailError) -> Result:
+        if choice == "raise":
+            raise error from None
+        said = f"{type(error).__name__}: {error}"
+        log.error("guard failed, policy says %s: %s (%d characters)", choice, said, len(text))
+        allowed = choice == "allow"
+        return Result(
+            Action.ALLOW if allowed else Action.BLOCK,
+            text if allowed else self.policy.block_message,
+            coverage=0.0,
+            reason="not judged",
+            error=said,
+            model=self._detector.name,
+        )
+
+    def _deadline(self) -> Deadline:
+        budget = self.policy.timeout_ms
+        return Deadline(None if budget is None else budget / 1000)
+
+    def _threads(self) -> anyio.CapacityLimiter:
+        """Return this event loop's own limiter: the guard must not use up the application's worker threads."""
+        try:
+            return self._async_limiter.get()
+        except LookupError:
+            limiter = anyio.CapacityLimiter(self.policy.max_running + self.policy.max_queued)
+            self._async_limiter.set(limiter)
+            return limiter
+
+
+def _result(detection: Detection, decision: Decision, text: str) -> Result:
+    return Result(
+        decision.action,
+        text,
+        flagged=detection.flagged,
+        scores=detection.scores,
+        groups=detection.groups,
+        findings=detection.findings,
+        coverage=detection.coverage,
+        reason=decision.reason,
+        model=detection.model,
+    )
+
+
+def _checked(text: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"text must be a str, not {type(text).__name__}; decode bytes and convert other values first")
+    return text

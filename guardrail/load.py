@@ -1,0 +1,93 @@
+"""Compose a guard from concrete parts: the only module that names them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from guardrail import config
+from guardrail._runtime import Deadline, PerProcess
+from guardrail.detect.base import Detector
+from guardrail.detect.onnx import OnnxDetector
+from guardrail.errors import ModelIntegrityError
+from guardrail.guard import Pipeline
+from guardrail.models.bundle import Bundle
+from guardrail.models.store import find
+from guardrail.policy import Policy
+from guardrail.rewrite.base import Rewriter, RewriteRequest
+from guardrail.rewrite.onnx import OnnxRewriter
+
+PathLike = str | os.PathLike[str]
+
+
+class Guard(Pipeline):
+    """Find biased text and mend it: ``Guard().check(text)``.
+
+    Nothing heavy is loaded before the first text; one guard serves all threads of a process and survives a fork.
+
+    Args:
+        policy: thresholds, actions, limits; the default rewrites what is flagged.
+        detector: a part of your own, the name of an installed bundle, or a bundle's folder.
+        rewriter: likewise.
+        threads: worker threads of each model, at least 1.
+
+    Raises:
+        ConfigError: the policy asks for a threshold that the detector has no calibration for.
+        ModelNotFoundError: no such bundle.
+        ModelIntegrityError: a bundle's description is damaged (files are verified when they are loaded).
+    """
+
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        *,
+        detector: Detector | PathLike = config.DETECTOR,
+        rewriter: Rewriter | PathLike = config.REWRITER,
+        threads: int = 1,
+    ) -> None:
+        found = load_detector(detector, threads=threads) if isinstance(detector, (str, os.PathLike)) else detector
+        writer = load_rewriter(rewriter, threads=threads) if isinstance(rewriter, (str, os.PathLike)) else rewriter
+        super().__init__(policy or Policy(), found, writer)
+
+    @classmethod
+    def from_config(cls, path: PathLike) -> Guard:
+        """Build a guard from a TOML file with ``[policy]`` and ``[models]``; raises ``ConfigError`` for unknown keys."""
+        settings = config.read_config(path)
+        models = settings.models
+        return cls(settings.policy, detector=models.detector, rewriter=models.rewriter, threads=models.threads)
+
+
+def load_detector(name: PathLike, *, threads: int = 1) -> OnnxDetector:
+    """Open a detector bundle by name or folder."""
+    return OnnxDetector(find(name), threads=threads)
+
+
+def load_rewriter(name: PathLike, *, threads: int = 1) -> LazyRewriter:
+    """Open a rewriter: an adapter bundle by name (``sr`` means ``rewriter-sr``) or folder, over the base that it names."""
+    text = os.fspath(name)
+    bundle = find(f"rewriter-{text}" if text.isalnum() and not os.path.isdir(text) else text)
+    if bundle.kind not in ("rewriter-adapter", "rewriter-base"):
+        raise ModelIntegrityError(f"bundle {bundle.name!r} is a {bundle.kind}; a rewriter is needed")
+    base = find(str(bundle.info["base"])) if bundle.kind == "rewriter-adapter" else bundle
+    return LazyRewriter(bundle, base, threads)
+
+
+class LazyRewriter:
+    """A bundled rewriter that reads and verifies its files on the first rewrite, once per process."""
+
+    def __init__(self, bundle: Bundle, base: Bundle, threads: int) -> None:
+        self.name = f"{bundle.name}@{bundle.version}"
+        self._bundle, self._base, self._threads = bundle, base, threads
+        self._built = PerProcess(self._build)
+
+    def rewrite(self, requests: Sequence[RewriteRequest], deadline: Deadline) -> list[str]:
+        """Return one candidate per request, in order."""
+        return self._built.get().rewrite(requests, deadline)
+
+    def _build(self) -> OnnxRewriter:
+        pinned = self._bundle.info.get("base_sha256")
+        if pinned is not None and pinned != self._base.files["model.onnx"]:
+            raise ModelIntegrityError(f"adapter {self._bundle.name!r} was trained over another base; install its base")
+        adapter = self._bundle.read("adapter.safetensors") if self._bundle is not self._base else None
+        model, tokenizer = self._base.read("model.onnx"), self._base.read("tokenizer.json")
+        return OnnxRewriter(self.name, model, tokenizer, adapter, threads=self._threads)

@@ -1,0 +1,1 @@
+"""Find, verify and list model bundles."""

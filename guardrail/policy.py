@@ -1,0 +1,153 @@
+"""Decide what happens to a text: thresholds and actions per label, limits, and what to do when judging fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, TypeVar
+
+from guardrail.errors import ConfigError
+from guardrail.result import Action, Finding, Label
+
+T = TypeVar("T")
+FailureAction = Literal["block", "allow", "raise"]
+RewriteFailureAction = Literal["mask", "block", "raise"]
+
+SEVERITY: Mapping[Action, int] = MappingProxyType({action: rank for rank, action in enumerate(Action)})
+_TARGET = re.compile(r"fpr<=0?\.\d{1,4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the policy does with a text and the short reason it gives."""
+
+    action: Action
+    reason: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Say when a score counts, what is done about it, and how failures end; immutable and free of any model.
+
+    Args:
+        threshold: score in (0, 1] from which a label counts, or a false-positive target such as ``"fpr<=0.01"`` that
+            the model bundle turns into one threshold per label.
+        thresholds: the same for single labels.
+        action: what is done with a flagged text.
+        actions: the same for single labels; ``allow`` ignores the label.
+        mask: stands where a span or an unmendable sentence stood.
+        block_message: stands for a text that is withheld.
+        on_error: when the detector fails or is missing.
+        on_timeout: when ``timeout_ms`` is over.
+        on_rewrite_failure: when no rewrite of a flagged sentence passes every check.
+        on_overflow: when a text has more than ``max_chars`` characters; ``block`` does not scan it.
+        on_unsupported_language: for text in a script that the detector was not trained on.
+        timeout_ms: time budget of one call, in milliseconds; None means no limit.
+        max_chars: longest text that is scanned.
+        max_rounds: rewrite attempts a sentence, 1 to 5.
+        max_running: calls that run at the same time.
+        max_queued: calls that may wait; the next one is refused at once.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    threshold: float | str = "fpr<=0.01"
+    thresholds: Mapping[Label, float | str] = field(default_factory=dict)
+    action: Action = Action.REWRITE
+    actions: Mapping[Label, Action] = field(default_factory=lambda: {Label.OBFUSCATION: Action.FLAG})
+    mask: str = "[removed]"
+    block_message: str = "This text was withheld because it does not meet the content policy."
+    on_error: FailureAction = "block"
+    on_timeout: FailureAction = "block"
+    on_rewrite_failure: RewriteFailureAction = "mask"
+    on_overflow: FailureAction = "block"
+    on_unsupported_language: Action = Action.FLAG
+    timeout_ms: int | None = 30_000
+    max_chars: int = 1_000_000
+    max_rounds: int = 2
+    max_running: int = 4
+    max_queued: int = 16
+
+    def __post_init__(self) -> None:
+        """Coerce labels and actions given as strings, and refuse values out of range."""
+        set_ = object.__setattr__
+        set_(self, "action", _action("action", self.action))
+        set_(self, "on_unsupported_language", _action("on_unsupported_language", self.on_unsupported_language))
+        set_(self, "actions", _by_label("actions", self.actions, _action))
+        set_(self, "thresholds", _by_label("thresholds", self.thresholds, _threshold))
+        _threshold("threshold", self.threshold)
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} = {getattr(self, name)!r} is not one of {', '.join(allowed)}")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if name == "timeout_ms" and value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                raise ConfigError(f"{name} = {value!r} must be a whole number from {low} to {high}")
+
+    def threshold_for(self, label: Label, calibrated: Mapping[str, Mapping[Label, float]]) -> float:
+        """Return the score from which ``label`` counts, looking a false-positive target up in the bundle's table."""
+        value = self.thresholds.get(label, self.threshold)
+        if not isinstance(value, str):
+            return float(value)
+        table = calibrated.get(value)
+        if table is None:
+            raise ConfigError(f"threshold {value!r} is not calibrated in this model; take one of {', '.join(calibrated)}")
+        return table.get(label, 1.0)
+
+    def action_for(self, label: Label) -> Action:
+        """Return the action for a finding of ``label``."""
+        return self.actions.get(label, self.action)
+
+    def decide(self, findings: Sequence[Finding]) -> Decision:
+        """Return the most severe action that any finding calls for; ALLOW where none does."""
+        counted = tuple(f for f in findings if self.action_for(f.label) is not Action.ALLOW)
+        if not counted:
+            return Decision(Action.ALLOW, "nothing flagged")
+        action = max((self.action_for(f.label) for f in counted), key=SEVERITY.__getitem__)
+        labels = sorted({str(f.label) for f in counted if self.action_for(f.label) is action})
+        return Decision(action, f"{action}: {', '.join(labels)}", counted)
+
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "on_error": ("block", "allow", "raise"),
+    "on_timeout": ("block", "allow", "raise"),
+    "on_overflow": ("block", "allow", "raise"),
+    "on_rewrite_failure": ("mask", "block", "raise"),
+}
+_RANGES: Mapping[str, tuple[int, int]] = {
+    "timeout_ms": (1, 3_600_000),
+    "max_chars": (1, 100_000_000),
+    "max_rounds": (1, 5),
+    "max_running": (1, 1024),
+    "max_queued": (0, 65_536),
+}
+
+
+def _action(name: str, value: object) -> Action:
+    try:
+        return Action(str(value))
+    except ValueError:
+        raise ConfigError(f"{name} = {value!r} is not one of {', '.join(Action)}") from None
+
+
+def _by_label(name: str, values: object, convert: Callable[[str, object], T]) -> Mapping[Label, T]:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{name} must map labels to values, not {type(values).__name__}")
+    unknown = [key for key in values if str(key) not in set(Label)]
+    if unknown:
+        raise ConfigError(f"{name} has no label {unknown[0]!r}; the labels are {', '.join(Label)}")
+    return MappingProxyType({Label(str(key)): convert(f"{name}.{key}", value) for key, value in values.items()})
+
+
+def _threshold(name: str, value: object) -> float | str:
+    if isinstance(value, str) and _TARGET.fullmatch(value.replace(" ", "")):
+        return value.replace(" ", "")
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 1:
+        return float(value)
+    raise ConfigError(f'{name} = {value!r} must be a number in (0, 1] or a target such as "fpr<=0.01"')

@@ -1,0 +1,1 @@
+"""Rewrite flagged sentences: prompt, decoder, verification and the refine loop."""

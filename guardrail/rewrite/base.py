@@ -1,0 +1,32 @@
+"""Say what a rewriter is: something that turns flagged sentences into neutral ones, one candidate a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Protocol
+
+from guardrail._runtime import Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteRequest:
+    """A sentence to rewrite; ``before`` and ``after`` are its neighbours, never rewritten.
+
+    ``flags`` names what is wrong: (label, exact stretch of the sentence, "" when unknown).
+    """
+
+    sentence: str
+    _: KW_ONLY
+    before: str = ""
+    after: str = ""
+    flags: tuple[tuple[str, str], ...] = ()
+
+
+class Rewriter(Protocol):
+    """Rewrite flagged sentences; candidates are untrusted until verified."""
+
+    name: str
+
+    def rewrite(self, requests: Sequence[RewriteRequest], deadline: Deadline) -> list[str]:
+        """Return one candidate per request, in order; raises ``ModelRuntimeError`` or ``DeadlineError``."""

@@ -1,0 +1,147 @@
+"""Decode greedily on onnxruntime, several tokens a run where the answer copies the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from guardrail import _ort
+from guardrail.errors import ModelRuntimeError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from onnxruntime import IOBinding, OrtValue, RunOptions
+
+    Floats = npt.NDArray[np.float32]
+
+_LONGEST_MATCH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The tokens that were decoded, the stop token left out.
+
+    ``finished`` says that the model stopped by itself, ``runs`` counts its forward passes.
+    """
+
+    ids: tuple[int, ...]
+    finished: bool
+    runs: int
+
+
+class Decoder:
+    """A decoder graph with its weights and, optionally, the LoRA inputs that go into every run.
+
+    ``layers`` and ``context`` (the most positions a cache may hold) come from the graph itself.
+    """
+
+    def __init__(self, model: bytes, *, threads: int = 1) -> None:
+        self._session = _ort.session(model, threads)
+        facts = self._session.get_modelmeta().custom_metadata_map
+        self.layers, self.context, self._vocab = (int(facts[key]) for key in ("layers", "context", "vocab"))
+        _, self._heads, _, self._size = next(i.shape for i in self._session.get_inputs() if i.name == "past_key_0")
+        self._lora: dict[str, OrtValue] = {}
+
+    def adapt(self, inputs: Mapping[str, Floats]) -> None:
+        """Feed ``inputs``, named as in the graph, into every later run; raises ``ModelRuntimeError`` on a wrong shape."""
+        sizes = {i.name: i.shape for i in self._session.get_inputs() if i.name.endswith((".A", ".B"))}
+        for name, value in inputs.items():
+            fixed = [(want, got) for want, got in zip(sizes.get(name, ()), value.shape, strict=False) if isinstance(want, int)]
+            if not fixed or any(want != got for want, got in fixed):
+                raise ModelRuntimeError(f"adapter input {name!r} of shape {value.shape} does not fit this base model")
+        self._lora = {name: _value(np.ascontiguousarray(value)) for name, value in inputs.items()}
+
+    def cache(self, capacity: int, start: Cache | None = None) -> Cache:
+        """Return memory for ``capacity`` positions, its beginning copied from ``start``."""
+        shape = (2 * self.layers, 1, self._heads, capacity, self._size)
+        cache = Cache(self._session.io_binding(), np.zeros(shape, np.float32), self._lora)
+        if start is not None:
+            cache.length = start.length
+            cache.memory[:, :, :, : start.length] = start.memory[:, :, :, : start.length]
+        return cache
+
+    def logits(self, cache: Cache, ids: Sequence[int], wanted: int, options: RunOptions | None = None) -> Floats:
+        """Append ``ids`` to the cache in one run; return the logits of the last ``wanted`` of them, (wanted, vocab)."""
+        total = cache.length + len(ids)
+        if total > cache.capacity:
+            raise ModelRuntimeError(f"{total} positions do not fit a cache of {cache.capacity}; send a shorter text")
+        feeds = {
+            "ids": np.array([ids], np.int64),
+            "wanted": np.arange(len(ids) - wanted, len(ids), dtype=np.int64),
+            "last": np.array([total - 1], np.int32),
+            "total": np.array(total, np.int32),
+        }
+        for name, value in feeds.items():
+            cache.binding.bind_ortvalue_input(name, _value(value))
+        logits = np.empty((wanted, self._vocab), np.float32)
+        cache.binding.bind_ortvalue_output("logits", _value(logits))
+        self._session.run_with_iobinding(cache.binding, options)
+        cache.length = total
+        return logits
+
+
+class Cache:
+    """The keys and values of the positions read so far; the graph reads and writes this memory in place."""
+
+    def __init__(self, binding: IOBinding, memory: Floats, lora: Mapping[str, OrtValue]) -> None:
+        self.binding, self.memory, self.length = binding, memory, 0
+        self.capacity = memory.shape[3]
+        for name, value in lora.items():
+            binding.bind_ortvalue_input(name, value)
+        for index, part in enumerate(memory):
+            kind, layer = ("key", "value")[index % 2], index // 2
+            shared = _value(part)
+            binding.bind_ortvalue_input(f"past_{kind}_{layer}", shared)
+            binding.bind_ortvalue_output(f"present_{kind}_{layer}", shared)
+
+
+def greedy(
+    decoder: Decoder,
+    cache: Cache,
+    prompt: Sequence[int],
+    *,
+    stop: frozenset[int],
+    limit: int,
+    drafts: int = 8,
+    hint: Sequence[int] = (),
+    options: RunOptions | None = None,
+) -> Answer:
+    """Read ``prompt`` after what the cache holds and decode at most ``limit`` tokens, the likeliest each time.
+
+    Up to ``drafts`` tokens are guessed ahead, the first ones from ``hint``, later ones from what followed the same
+    tokens before, and kept as far as the model agrees: the answer is that of ``drafts=0``, in fewer runs.
+    """
+    history, answer, runs = list(prompt), [], 0
+    pending, guess = list(prompt), list(hint[:drafts])
+    while True:
+        guess = guess[: max(0, limit - len(answer) - 1)]
+        best = decoder.logits(cache, pending + guess, len(guess) + 1, options).argmax(axis=-1).tolist()
+        runs += 1
+        agreed = next((i for i, token in enumerate(guess) if token != best[i]), len(guess))
+        cache.length -= len(guess) - agreed
+        for token in best[: agreed + 1]:
+            if token in stop:
+                return Answer(tuple(answer), finished=True, runs=runs)
+            answer.append(token)
+            history.append(token)
+        if len(answer) >= limit:
+            return Answer(tuple(answer), finished=False, runs=runs)
+        pending, guess = answer[-1:], lookup(history, drafts)
+
+
+def lookup(history: Sequence[int], count: int) -> list[int]:
+    """Return up to ``count`` tokens that followed the latest earlier place with the longest equal ending, 3 to 1 tokens."""
+    tokens = list(history)
+    for size in range(min(_LONGEST_MATCH, len(tokens) - 1), 0, -1):
+        ending = tokens[-size:]
+        for start in range(len(tokens) - size - 1, -1, -1):
+            if tokens[start : start + size] == ending:
+                return tokens[start + size : start + size + count]
+    return []
+
+
+def _value(array: npt.NDArray[np.generic]) -> OrtValue:
+    return _ort.runtime().OrtValue.ortvalue_from_numpy(array)

@@ -1,0 +1,98 @@
+"""Rewrite flagged sentences in rounds: rewrite, estimate, refine with what is still wrong, keep the best (TEaR)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+
+from guardrail._runtime import Deadline
+from guardrail.rewrite.base import Rewriter, RewriteRequest
+from guardrail.rewrite.verify import similarity, verify
+
+Flags = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """What the detector still finds in a candidate: its flags and how far the worst score is over its threshold.
+
+    ``excess`` is the largest score of a flagged label, 0 when nothing is flagged.
+    """
+
+    flags: Flags
+    excess: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One estimated rewrite; ``rank`` orders candidates, lower is better."""
+
+    text: str
+    round: int
+    _: KW_ONLY
+    residual: Residual
+    checks: Mapping[str, bool]
+    similarity: float
+
+    @property
+    def accepted(self) -> bool:
+        """Tell whether nothing is flagged and every rule holds."""
+        return not self.residual.flags and all(self.checks.values())
+
+    @property
+    def rank(self) -> tuple[bool, int, float, float]:
+        """Order: accepted first, then fewer broken rules and flags, then a lower score, then closer wording."""
+        faults = sum(not held for held in self.checks.values()) + len(self.residual.flags)
+        return (not self.accepted, faults, self.residual.excess, -self.similarity)
+
+
+def refine(
+    requests: Sequence[RewriteRequest],
+    rewriter: Rewriter,
+    judge: Callable[[Sequence[str]], list[Residual]],
+    max_rounds: int,
+    deadline: Deadline,
+) -> list[Candidate | None]:
+    """Return the best candidate for each request, or None where no round gave one.
+
+    All requests of a round go to the rewriter and to ``judge`` (the detector) together. A request leaves the loop once
+    its candidate is accepted, or once a round brings nothing new. The candidate returned is never worse, by ``rank``,
+    than any other that was seen.
+    """
+    best: list[Candidate | None] = [None] * len(requests)
+    pending = {index: request for index, request in enumerate(requests)}
+    for round_number in range(1, max_rounds + 1):
+        if not pending:
+            break
+        order = list(pending)
+        texts = [text.strip() for text in rewriter.rewrite([pending[i] for i in order], deadline)]
+        residuals = judge(texts)
+        for index, text, residual in zip(order, texts, residuals, strict=True):
+            source = requests[index].sentence
+            candidate = Candidate(
+                text, round_number, residual=residual, checks=verify(source, text), similarity=similarity(source, text)
+            )
+            current = best[index]
+            if current is None or candidate.rank < current.rank:
+                best[index] = candidate
+            following = _next_request(requests[index], pending[index], candidate)
+            if candidate.accepted or following is None:
+                del pending[index]
+            else:
+                pending[index] = following
+    return best
+
+
+def sha256_of(text: str) -> str:
+    """Return the hash that stands for a replaced text in results and logs."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def _next_request(first: RewriteRequest, last: RewriteRequest, candidate: Candidate) -> RewriteRequest | None:
+    """Ask again from the candidate when it lost no meaning, else from the source without context; None if nothing changes."""
+    if all(candidate.checks.values()) and candidate.residual.flags:
+        following = replace(last, sentence=candidate.text, flags=candidate.residual.flags)
+    else:
+        following = replace(first, before="", after="", flags=() if last.flags == first.flags else first.flags)
+    return None if following == last else following

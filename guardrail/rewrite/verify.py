@@ -1,0 +1,145 @@
+"""Check a rewrite against its source: named rules, each of which catches one way in which rewriters fail."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import regex
+
+_NUMBER = regex.compile(r"\p{Nd}+(?:[.,:/-]\p{Nd}+)*")
+_LINK = regex.compile(r"(?:https?://|www\.)[^\s<>\"')\]]+|[\w.+-]+@[\w-]+\.[\w.-]+", regex.IGNORECASE)
+_QUOTE = regex.compile(r"[\"“]([^\"“”]{3,200})[\"”]")
+_NAME = regex.compile(r"(?<=[\p{L}\p{Nd},;:)\"'’]\s)\p{Lu}[\p{L}'’-]+")
+_WORD = regex.compile(r"[\p{L}\p{Nd}]+(?:['’][\p{L}]+)?")
+_NEGATION = regex.compile(r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot)\b|n['’]t\b", regex.IGNORECASE)
+_REPLY = regex.compile(
+    r"^\W*(?:i(?:'m| am) sorry|sorry,|i apologi[sz]e|i appreciate|i (?:can(?:no|')t|cannot|won't)|as an ai|thank you for|"
+    r"sure[,!]|certainly[,!]|here(?:'s| is) (?:a|the|your)|it(?:'s| is) (?:important|essential|crucial) to (?:note|remember|avoid|treat)|"
+    r"we should (?:all )?(?:respect|treat)|please (?:be|avoid)|rewrit|neutral(?: version)?:|note:)",
+    regex.IGNORECASE,
+)
+_META = regex.compile(
+    r"<\|?(?:im_|end)|\[/?inst\]|^\s*(?:text|flagged|before|after)\s*:|rewrite in neutral words|(?:un)?biased version|rephrased",
+    regex.IGNORECASE,
+)
+_SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARABIC", "HEBREW", "CJK", "HIRAGANA", "KATAKANA", "HANGUL", "DEVANAGARI", "THAI")
+
+MIN_SIMILARITY = 0.25
+Rule = Callable[[str, str], bool]
+
+
+def similarity(source: str, candidate: str) -> float:
+    """Return how much of the wording two texts share: the Dice coefficient of their character trigrams, 0 to 1."""
+    left, right = _trigrams(source), _trigrams(candidate)
+    total = sum(left.values()) + sum(right.values())
+    return 2 * sum((left & right).values()) / total if total else float(source == candidate)
+
+
+def not_empty(source: str, candidate: str) -> bool:
+    """Hold when the candidate says something."""
+    return bool(_WORD.search(candidate))
+
+
+def length_ratio(source: str, candidate: str) -> bool:
+    """Hold when the candidate has 0.35 to 2 times the source's words, give or take three."""
+    before, after = len(_WORD.findall(source)), len(_WORD.findall(candidate))
+    return 0.35 * before - 3 <= after <= 2 * before + 3
+
+
+def numbers_kept(source: str, candidate: str) -> bool:
+    """Hold when every number, date and time of the source is there and none is new."""
+    return Counter(_NUMBER.findall(source)) == Counter(_NUMBER.findall(candidate))
+
+
+def links_kept(source: str, candidate: str) -> bool:
+    """Hold when links and addresses are the same."""
+    return sorted(_LINK.findall(source)) == sorted(_LINK.findall(candidate))
+
+
+def names_kept(source: str, candidate: str) -> bool:
+    """Hold when at least half of the capitalised words inside the source remain, and at most one new one appears."""
+    before, after = set(_NAME.findall(source)), set(_NAME.findall(candidate))
+    words = set(_WORD.findall(candidate))
+    kept = sum(name in words for name in before)
+    return 2 * kept >= len(before) and len(after - set(_WORD.findall(source))) <= 1
+
+
+def quotations_kept(source: str, candidate: str) -> bool:
+    """Hold when the candidate quotes nothing that the source did not say."""
+    return all(quoted in source for quoted in _QUOTE.findall(candidate))
+
+
+def negation_kept(source: str, candidate: str) -> bool:
+    """Hold unless a negation appears in an otherwise nearly unchanged sentence, which would turn its meaning round."""
+    added = len(_NEGATION.findall(candidate)) - len(_NEGATION.findall(source))
+    return added == 0 or similarity(source, candidate) < 0.8
+
+
+def same_script(source: str, candidate: str) -> bool:
+    """Hold when the candidate uses no writing system that the source does not use."""
+    return _scripts(candidate) <= _scripts(source) | {"LATIN"}
+
+
+def not_a_reply(source: str, candidate: str) -> bool:
+    """Hold unless the candidate answers, apologises, refuses or lectures where the source does not."""
+    return not _REPLY.search(candidate) or bool(_REPLY.search(source))
+
+
+def no_prompt_echo(source: str, candidate: str) -> bool:
+    """Hold unless the candidate repeats the prompt, its fields or control tokens."""
+    return not _META.search(candidate)
+
+
+def meaning_kept(source: str, candidate: str) -> bool:
+    """Hold when enough of the wording is shared (``similarity`` of at least 0.25)."""
+    return similarity(source, candidate) >= MIN_SIMILARITY
+
+
+def no_repetition(source: str, candidate: str) -> bool:
+    """Hold unless three words in a row come three times: a decoder that has run away."""
+    words = [word.lower() for word in _WORD.findall(candidate)]
+    counts = Counter(zip(words, words[1:], words[2:], strict=False))
+    return max(counts.values(), default=0) < 3
+
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        rule.__name__: rule
+        for rule in (
+            not_empty,
+            length_ratio,
+            numbers_kept,
+            links_kept,
+            names_kept,
+            quotations_kept,
+            negation_kept,
+            same_script,
+            not_a_reply,
+            no_prompt_echo,
+            meaning_kept,
+            no_repetition,
+        )
+    }
+)
+
+
+def verify(source: str, candidate: str) -> dict[str, bool]:
+    """Return each rule's name and whether the candidate passes it."""
+    return {name: rule(source, candidate) for name, rule in RULES.items()}
+
+
+def _trigrams(text: str) -> Counter[str]:
+    padded = f"  {' '.join(_WORD.findall(text.lower()))} "
+    return Counter(padded[i : i + 3] for i in range(len(padded) - 2)) if padded.strip() else Counter()
+
+
+def _scripts(text: str) -> set[str]:
+    found = set()
+    for char in set(text):
+        if char.isalpha():
+            name = unicodedata.name(char, "")
+            found.add(next((script for script in _SCRIPTS if name.startswith(script)), "OTHER"))
+    return found

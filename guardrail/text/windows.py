@@ -1,0 +1,176 @@
+"""Cut a text into sentences, and these into pieces a model can judge, so that no character is left out."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import sentencex
+
+Span = tuple[int, int]
+
+_SLICE = 65_536
+_CUT_ZONE = 1024
+_WRAPPED_LINE = 50
+_LINE = re.compile(r"[^\r\n]*[\r\n]*")
+_INNER_STOP = re.compile(r"[^\w\s,;:-]\W*\w")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+_OPENING = "([{\u201c\u2018\u00ab\u201e"
+# The library keeps a quotation whole, however long, and pairs stray quotes; what follows must not move a boundary.
+_UNQUOTED = str.maketrans(dict.fromkeys("\"'()[]{}\u201c\u201d\u2018\u2019\u00ab\u00bb\u201e\r\n", " "))
+
+
+def split_sentences(text: str) -> tuple[Span, ...]:
+    """Return the sentences of ``text`` as (start, end) spans that tile it.
+
+    A line break ends a sentence, unless a long line without a full stop goes on in lower case: that is wrapped prose.
+    White space belongs to the sentence before it; a part without any letter or digit (a bullet) to the one after it.
+    No sentence is longer than 65,536 characters.
+    """
+    ends = [end for start, stop in _slices(text, _paragraphs(text)) for end in _sentence_ends(text, start, stop)]
+    spans: list[Span] = []
+    start = 0
+    for end in ends:
+        if spans and text[start:end].isspace() and end - spans[-1][0] <= _SLICE:
+            spans[-1] = (spans[-1][0], end)
+            start = end
+        elif end == len(text) or end - start > _CUT_ZONE or _says_something(text, start, end):
+            spans.append((start, end))
+            start = end
+    return tuple(spans)
+
+
+def _says_something(text: str, start: int, end: int) -> bool:
+    part = text[start:end]
+    return any(map(str.isalpha, part)) or (part.endswith(("\n", "\r")) and not part.isspace())
+
+
+def _paragraphs(text: str) -> Iterator[Span]:
+    start = 0
+    for match in _LINE.finditer(text):
+        if match.end() == len(text) or not _is_wrapped(text, match.start(), match.end()):
+            yield start, match.end()
+            start = match.end()
+            if start == len(text):
+                return
+
+
+def _is_wrapped(text: str, start: int, end: int) -> bool:
+    if end - start < _WRAPPED_LINE or not text[end : end + 1].islower():
+        return False
+    line = text[start:end].rstrip()
+    last = line[-1:]
+    if text.count("\n", start + len(line), end) + text.count("\r", start + len(line), end) > 1 and text[end - 2 : end] != "\r\n":
+        return False
+    return last.isalnum() or last in (",", ";", "-")
+
+
+def _slices(text: str, spans: Iterable[Span]) -> Iterator[Span]:
+    for start, end in spans:
+        while end - start > _SLICE:
+            space = text.rfind(" ", start + _SLICE - _CUT_ZONE, start + _SLICE)
+            cut = start + _SLICE if space < 0 else space + 1
+            yield start, cut
+            start = cut
+        if end > start:
+            yield start, end
+
+
+def _sentence_ends(text: str, start: int, end: int) -> Iterator[int]:
+    if not _INNER_STOP.search(text, start, end):
+        yield end
+        return
+    plain = _SURROGATES.sub("\ufffd", text[start:end]).translate(_UNQUOTED)
+    position = start
+    for sentence in sentencex.segment("en", plain):
+        position += len(sentence)
+        cut = position
+        while start < cut < end and _opens(text, cut - 1):
+            cut -= 1
+        if start < cut < end:
+            yield cut
+    yield end
+
+
+def _opens(text: str, index: int) -> bool:
+    char = text[index]
+    return char in _OPENING or (char in "\"'" and text[index - 1].isspace())
+
+
+def plan_windows(
+    text: str,
+    sentences: Iterable[Span],
+    token_offsets: Callable[[str], list[Span]],
+    max_tokens: int,
+) -> tuple[Span, ...]:
+    """Return the pieces to judge: each sentence, or overlapping windows of one too long for the model.
+
+    Args:
+        text: the normalised text.
+        sentences: spans of it, as ``split_sentences`` gives them.
+        token_offsets: gives the (start, end) of each token of a string, special tokens left out.
+        max_tokens: how many such tokens the model takes, at least 1.
+
+    Raises:
+        ValueError: ``max_tokens`` is less than 1.
+    """
+    if max_tokens < 1:
+        raise ValueError(f"max_tokens is {max_tokens}: give the number of tokens the model takes, at least 1")
+    pieces: list[Span] = []
+    for start, end in _slices(text, sentences):
+        if text[start:end].isspace():
+            continue
+        for left, right in _windows(text[start:end], token_offsets, max_tokens):
+            pieces.append((start + left, start + right))
+    return tuple(pieces)
+
+
+def _windows(sentence: str, token_offsets: Callable[[str], list[Span]], max_tokens: int) -> Iterator[Span]:
+    # A token is at least one character of ASCII, and some tokenizers put one token before the first.
+    if sentence.isascii() and len(sentence) < max_tokens:
+        yield 0, len(sentence)
+        return
+    tokens = [span for span in token_offsets(sentence) if span[1] > span[0]]
+    if len(tokens) <= max_tokens:
+        yield 0, len(sentence)
+        return
+    starts = [start for start, _ in tokens]
+    first, start = 0, 0
+    while first + max_tokens < len(tokens):
+        end = _fitting_end(sentence, start, starts[first + max_tokens], token_offsets, max_tokens)
+        yield start, end
+        behind = max(first + 1, bisect_left(starts, end))
+        first = _next_start(sentence, starts, max(first + 1, behind - max_tokens // 4), behind)
+        start = min(starts[first], end) if first < len(starts) else end
+    if start < len(sentence):
+        yield start, len(sentence)
+
+
+def _fitting_end(
+    sentence: str, start: int, end: int, token_offsets: Callable[[str], list[Span]], max_tokens: int
+) -> int:
+    # A window that begins inside a word may split into more tokens than the same stretch did in the sentence.
+    own = token_offsets(sentence[start:end])
+    return start + own[max_tokens][0] if len(own) > max_tokens and own[max_tokens][0] > 0 else end
+
+
+def _next_start(sentence: str, starts: Sequence[int], first: int, behind: int) -> int:
+    at_words = (index for index in range(first, behind) if sentence[starts[index] - 1].isspace())
+    return next(at_words, first)
+
+
+def coverage(text: str, pieces: Iterable[Span]) -> float:
+    """Return the share of the non-blank characters of ``text`` that lie inside some piece, 0 to 1; 1 if all is blank."""
+    total = _solid(text)
+    covered = 0
+    done = 0
+    for start, end in sorted(pieces):
+        if end > done:
+            covered += _solid(text[max(start, done) : end])
+            done = end
+    return covered / total if total else 1.0
+
+
+def _solid(text: str) -> int:
+    return sum(map(len, text.split()))

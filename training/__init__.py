@@ -1,0 +1,1 @@
+"""Produce the models: data, detector, rewriter, unlearning and their evaluation; needs the train extra."""

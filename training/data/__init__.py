@@ -1,0 +1,1 @@
+"""Read, check and mix the rows that models are trained on."""

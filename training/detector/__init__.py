@@ -1,0 +1,1 @@
+"""Train the detector: teacher, distilled student, calibration and ONNX export."""

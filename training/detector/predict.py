@@ -1,0 +1,41 @@
+"""Run a trained detector network over rows and gather its probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from guardrail.result import GROUPS
+from guardrail.training.data.schema import LABELS
+from guardrail.training.detector.batches import Encoded, batches
+from guardrail.training.detector.loop import to_device
+from guardrail.training.detector.model import DetectorNet
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Probabilities in [0, 1] per row: (N, labels), (N, groups) and a list of (tokens, labels) arrays in half precision."""
+
+    labels: np.ndarray
+    groups: np.ndarray
+    tokens: list[np.ndarray]
+
+
+@torch.inference_mode()
+def predict(net: DetectorNet, items: Sequence[Encoded], token_budget: int = 4096) -> Predictions:
+    """Return the network's probabilities for every item, in the order given."""
+    device = next(net.parameters()).device
+    labels = np.zeros((len(items), len(LABELS)), np.float32)
+    groups = np.zeros((len(items), len(GROUPS)), np.float32)
+    tokens: list[np.ndarray] = [np.zeros((0, len(LABELS)), np.float16)] * len(items)
+    net.eval()
+    for batch in batches(items, token_budget):
+        moved = to_device(batch, device)
+        out = [torch.sigmoid(head.float()).cpu().numpy() for head in net(moved.input_ids, moved.attention_mask)]
+        for row, index in enumerate(batch.index):
+            labels[index], groups[index] = out[0][row], out[1][row]
+            tokens[index] = out[2][row, : len(items[index].ids)].astype(np.float16)
+    return Predictions(labels, groups, tokens)

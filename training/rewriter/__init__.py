@@ -1,0 +1,1 @@
+"""Train the rewriter: prepare pairs and fine-tune a LoRA adapter on them."""

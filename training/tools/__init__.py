@@ -1,0 +1,1 @@
+"""Make or check tracked files of the package, one command a file."""

@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WHEEL := build/lint/site
 CONSTRAINTS := .ci/constraints.txt
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # A local version label, or pip may take the CUDA build (gigabytes). Point TORCH_INDEX to an index that has the CPU
 # build where pip's own configuration names none, or choose another build: make test TORCH=torch==2.13.0

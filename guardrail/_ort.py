@@ -21,7 +21,8 @@ def runtime() -> ModuleType:
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
-    return onnxruntime
+    module: ModuleType = onnxruntime
+    return module
 
 
 def session(model: bytes, threads: int = 1) -> InferenceSession:

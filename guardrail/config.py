@@ -46,13 +46,21 @@ def read_config(path: str | os.PathLike[str]) -> Config:
             data = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"configuration file {os.fspath(path)!r} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"configuration file {os.fspath(path)!r} is not valid TOML: {error}") from error
     _refuse_unknown("", data, ["policy", "models"])
     models = _section(Models, "models", data.get("models", {}))
-    if not isinstance(models.threads, int) or not 1 <= models.threads <= 64:
-        raise ConfigError(f"models.threads = {models.threads!r} must be a whole number from 1 to 64")
+    _check(models)
     return Config(_section(Policy, "policy", data.get("policy", {})), models)
+
+
+def _check(models: Models) -> None:
+    for name in ("detector", "rewriter"):
+        if not isinstance(getattr(models, name), str):
+            raise ConfigError(f"models.{name} = {getattr(models, name)!r} must be the name or folder of a bundle")
+    threads: object = models.threads
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= 64:
+        raise ConfigError(f"models.threads = {threads!r} must be a whole number from 1 to 64")
 
 
 def _section(kind: type[S], name: str, table: object) -> S:

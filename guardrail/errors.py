@@ -62,3 +62,7 @@ class GuardrailBlocked(GuardrailError):
         labels = ", ".join(sorted({finding.label for finding in result.findings})) or "none"
         super().__init__(f"text blocked by the policy (reason: {result.reason}; labels: {labels})")
         self.result = result
+
+    def __reduce__(self) -> tuple[type[GuardrailBlocked], tuple[Result]]:
+        # Exceptions are rebuilt from their message, which is not what __init__ takes.
+        return type(self), (self.result,)

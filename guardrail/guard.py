@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from itertools import count
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from anyio.lowlevel import RunVar
 
 from guardrail._runtime import Deadline, Limiter
 from guardrail.detect.base import Detector
-from guardrail.errors import DeadlineError, GuardrailBlocked, GuardrailError, ModelRuntimeError
+from guardrail.errors import DeadlineError, GuardrailError, ModelIntegrityError, ModelRuntimeError
 from guardrail.judge import Judge
 from guardrail.mend import Mender
 from guardrail.policy import Decision, Policy
@@ -35,6 +36,7 @@ class Pipeline:
         self._limiter = Limiter(policy.max_running, policy.max_queued)
         self._async_limiter = RunVar[anyio.CapacityLimiter]("guardrail_threads")
         self._detector = detector
+        self._failures = count(1)
 
     def detect(self, text: str) -> Detection:
         """Judge one text and change nothing.
@@ -47,10 +49,10 @@ class Pipeline:
 
     def detect_many(self, texts: Iterable[str]) -> list[Detection]:
         """Judge texts in one batch, in order; raises as ``detect`` does, for the first text at fault."""
-        wanted = [_checked(text) for text in texts]
+        wanted = _all_checked(texts)
         longest = max((len(text) for text in wanted), default=0)
         if longest > self.policy.max_chars:
-            raise GuardrailError(f"a text of {longest} characters is over max_chars = {self.policy.max_chars}; raise it or cut the text")
+            raise self._overflow(longest)
         deadline = self._deadline()
         with self._limiter.admit(deadline):
             return self._judge.detect(wanted, deadline)
@@ -63,46 +65,54 @@ class Pipeline:
         Raises:
             TypeError: ``text`` is no ``str``.
             GuardrailBlocked: the policy's action is RAISE.
+            ModelIntegrityError: a model's file is damaged; no policy overrides that.
             GuardrailError: the guard failed and the policy says ``"raise"``.
         """
-        return self._check(_checked(text))
+        return self._check(_checked(text), self._deadline())
 
     def check_many(self, texts: Iterable[str]) -> list[Result]:
-        """Check texts in order; the same results as ``check`` on each, one text's failure never touches another."""
-        return [self._check(text) for text in [_checked(text) for text in texts]]
+        """Check texts in order, each with its own time budget, with the same results as ``check``; raises as it does."""
+        return [self._check(text, self._deadline()) for text in _all_checked(texts)]
 
     async def acheck(self, text: str) -> Result:
-        """Check one text on a worker thread, so that the event loop (asyncio or trio) stays free; raises as ``check``."""
-        _checked(text)
-        return await anyio.to_thread.run_sync(self._check, text, abandon_on_cancel=True, limiter=self._threads())
+        """Check one text on a worker thread, so that the event loop (asyncio or trio) stays free; raises as ``check``.
 
-    def _check(self, text: str) -> Result:
+        Cancelling it stops the model at its next step.
+        """
+        deadline = self._deadline()
+        call = (self._check, _checked(text), deadline)
+        try:
+            return await anyio.to_thread.run_sync(*call, abandon_on_cancel=True, limiter=self._threads())
+        finally:
+            deadline.cancel()
+
+    def _check(self, text: str, deadline: Deadline) -> Result:
         begun = time.perf_counter()
-        result = self._judged(text)
+        result = self._judged(text, deadline)
         result = replace(result, latency_ms=(time.perf_counter() - begun) * 1000)
         if result.action is Action.RAISE:
             raise GuardrailBlocked(result)
         return result
 
-    def _judged(self, text: str) -> Result:
+    def _judged(self, text: str, deadline: Deadline) -> Result:
         policy = self.policy
         if not text.strip():
             return Result(Action.ALLOW, text, reason="empty", model=self._detector.name)
         if len(text) > policy.max_chars:
-            return self._failed(text, policy.on_overflow, GuardrailError(f"{len(text)} characters are over max_chars = {policy.max_chars}"))
-        deadline = self._deadline()
+            return self._failed(text, policy.on_overflow, self._overflow(len(text)))
         try:
             with self._limiter.admit(deadline):
                 detection = self._judge.detect([text], deadline)[0]
                 return self._acted(text, detection, policy.decide(detection.findings), deadline)
         except DeadlineError as error:
             return self._failed(text, policy.on_timeout, error)
-        except GuardrailBlocked:
+        except ModelIntegrityError:
             raise
         except GuardrailError as error:
             return self._failed(text, policy.on_error, error)
         except Exception as error:  # whatever a part does wrong, unjudged text must not pass
-            return self._failed(text, policy.on_error, ModelRuntimeError(f"a part of the guard failed ({type(error).__name__})"))
+            name = type(error).__name__
+            return self._failed(text, policy.on_error, ModelRuntimeError(f"a part of the guard failed ({name})"))
 
     def _acted(self, text: str, detection: Detection, decision: Decision, deadline: Deadline) -> Result:
         result = _result(detection, decision, text)
@@ -119,7 +129,13 @@ class Pipeline:
         if choice == "raise":
             raise error from None
         said = f"{type(error).__name__}: {error}"
-        log.error("guard failed, policy says %s: %s (%d characters)", choice, said, len(text))
+        log.error(
+            "guard failed (%d so far), policy says %s: %s (%d characters)",
+            next(self._failures),
+            choice,
+            said,
+            len(text),
+        )
         allowed = choice == "allow"
         return Result(
             Action.ALLOW if allowed else Action.BLOCK,
@@ -128,6 +144,11 @@ class Pipeline:
             reason="not judged",
             error=said,
             model=self._detector.name,
+        )
+
+    def _overflow(self, length: int) -> GuardrailError:
+        return GuardrailError(
+            f"a text of {length} characters is over max_chars = {self.policy.max_chars}; raise it or cut the text"
         )
 
     def _deadline(self) -> Deadline:
@@ -139,7 +160,8 @@ class Pipeline:
         try:
             return self._async_limiter.get()
         except LookupError:
-            limiter = anyio.CapacityLimiter(self.policy.max_running + self.policy.max_queued)
+            # One thread more than calls may run and wait: it refuses what comes on top, at once.
+            limiter = anyio.CapacityLimiter(self.policy.max_running + self.policy.max_queued + 1)
             self._async_limiter.set(limiter)
             return limiter
 
@@ -148,7 +170,7 @@ def _result(detection: Detection, decision: Decision, text: str) -> Result:
     return Result(
         decision.action,
         text,
-        flagged=detection.flagged,
+        flagged=bool(decision.findings),
         scores=detection.scores,
         groups=detection.groups,
         findings=detection.findings,
@@ -162,3 +184,9 @@ def _checked(text: str) -> str:
     if not isinstance(text, str):
         raise TypeError(f"text must be a str, not {type(text).__name__}; decode bytes and convert other values first")
     return text
+
+
+def _all_checked(texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, (str, bytes)):
+        raise TypeError(f"texts must be a list of str, not one {type(texts).__name__}; put it in a list")
+    return [_checked(text) for text in texts]

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 from guardrail._runtime import Deadline
 from guardrail.detect.base import Detector, PieceScores
-from guardrail.policy import Policy
-from guardrail.result import Detection, Finding, Label
+from guardrail.errors import GuardrailError, ModelRuntimeError
+from guardrail.policy import SEVERITY, Policy
+from guardrail.result import Action, Detection, Finding, Label
 from guardrail.rewrite.refine import Residual
 from guardrail.text.normalize import Normalized, normalize
 from guardrail.text.windows import coverage, plan_windows, split_sentences
 
 GROUP_THRESHOLD = 0.5
-MIN_SPAN_SHARE = 0.6
+_MODEL = "model"
+
+
+K = TypeVar("K", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ class _Piece:
     text: str
     start: int
     source: tuple[int, int]
-    name: str = "model"
+    name: str = _MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +47,61 @@ class Judge:
 
     def __init__(self, detector: Detector, policy: Policy) -> None:
         self._detector = detector
+        self._policy = policy
         self._limits = {label: policy.threshold_for(label, detector.thresholds) for label in Label}
 
     def detect(self, texts: Sequence[str], deadline: Deadline) -> list[Detection]:
-        """Judge texts, all their pieces together in batches of similar length."""
-        plans = [self._plan(text) for text in texts]
-        scores = iter(self._detector.score([piece.text for plan in plans for piece in plan.pieces], deadline))
-        return [self._detection(plan, [next(scores) for _ in plan.pieces]) for plan in plans]
+        """Judge texts, all their pieces in one call of the detector.
+
+        Raises ``GuardrailError`` only: what a detector of the caller's own raises may quote the text and stops here.
+        """
+        try:
+            plans = [self._plan(text, deadline) for text in texts]
+            scores = iter(self._scores([piece.text for plan in plans for piece in plan.pieces], deadline))
+            return [self._detection(plan, list(islice(scores, len(plan.pieces)))) for plan in plans]
+        except GuardrailError:
+            raise
+        except Exception as error:
+            name = type(error).__name__
+            raise ModelRuntimeError(f"judging with the detector {self._detector.name} failed ({name})") from None
 
     def residual(self, texts: Sequence[str], deadline: Deadline) -> list[Residual]:
-        """Say what is still flagged in candidate rewrites."""
-        return [_residual(text, found) for text, found in zip(texts, self.detect(texts, deadline), strict=True)]
+        """Say what is still flagged in candidate rewrites; what the policy only flags or allows may stay."""
+        return [self._residual(text, found) for text, found in zip(texts, self.detect(texts, deadline), strict=True)]
 
-    def _plan(self, text: str) -> _Plan:
+    def _residual(self, text: str, found: Detection) -> Residual:
+        # A rewrite has no cause to hide anything, whatever the policy says of texts that do.
+        counted = [
+            f
+            for f in found.findings
+            if f.label is Label.OBFUSCATION or SEVERITY[self._policy.action_for(f.label)] > SEVERITY[Action.FLAG]
+        ]
+        flags = ((str(f.label), "" if (f.start, f.end) == f.sentence else text[f.start : f.end]) for f in counted)
+        return Residual(tuple(dict.fromkeys(flags)), max((f.score for f in counted), default=0.0))
+
+    def _scores(self, pieces: Sequence[str], deadline: Deadline) -> Sequence[PieceScores]:
+        scores = self._detector.score(pieces, deadline) if pieces else []
+        if len(scores) != len(pieces):
+            name = self._detector.name
+            raise ModelRuntimeError(f"the detector {name} gave {len(scores)} scores for {len(pieces)} pieces")
+        return scores
+
+    def _plan(self, text: str, deadline: Deadline) -> _Plan:
+        deadline.check()
         normal = normalize(text)
         sentences = split_sentences(normal.text)
         spans = plan_windows(normal.text, sentences, self._detector.count_tokens, self._detector.max_tokens)
         pieces = [_Piece(normal.text[a:b], a, normal.to_source(a, b)) for a, b in spans]
         for view in normal.views:
-            parts = plan_windows(view.text, split_sentences(view.text), self._detector.count_tokens, self._detector.max_tokens)
+            parts = plan_windows(
+                view.text, split_sentences(view.text), self._detector.count_tokens, self._detector.max_tokens
+            )
             pieces += [_Piece(view.text[a:b], a, (view.start, view.end), view.name) for a, b in parts]
         return _Plan(normal, sentences, tuple(pieces), coverage(normal.text, spans))
 
     def _detection(self, plan: _Plan, scores: Sequence[PieceScores]) -> Detection:
-        findings = [f for piece, score in zip(plan.pieces, scores, strict=True) for f in self._findings(plan, piece, score)]
+        pairs = zip(plan.pieces, scores, strict=True)
+        findings = _best([f for piece, score in pairs for f in self._findings(plan, piece, score)])
         findings += self._disguises(plan)
         highest = _highest(score.labels for score in scores)
         if plan.normal.signals:
@@ -84,7 +122,7 @@ class Judge:
                 continue
             spans = [(span.start, span.end) for span in score.spans if span.label is label]
             for start, end in spans or [_trimmed(piece.text)]:
-                hidden = piece.name != "model"
+                hidden = piece.name != _MODEL
                 at = piece.source if hidden else plan.normal.to_source(piece.start + start, piece.start + end)
                 sentence = self._sentence(plan, piece)
                 yield Finding(label, value, start=at[0], end=at[1], groups=groups, source=piece.name, sentence=sentence)
@@ -95,24 +133,29 @@ class Judge:
             yield Finding(Label.OBFUSCATION, 1.0, start=at[0], end=at[1], source=signal.name, sentence=at)
 
     def _sentence(self, plan: _Plan, piece: _Piece) -> tuple[int, int]:
-        """Return the whole sentence around a piece, in the caller's text: a window of a long sentence is no unit to rewrite."""
-        if piece.name != "model":
+        """Return the whole sentence around a piece, in the caller's text: a window of it is no unit to rewrite."""
+        if piece.name != _MODEL:
             return piece.source
-        inside = [s for s in plan.sentences if s[0] < piece.start + len(piece.text) and piece.start < s[1]]
-        if not inside:
-            return piece.source
-        start, end = inside[0][0], inside[-1][1]
+        # Sentences tile the text, so those that a piece touches are neighbours.
+        first = bisect_right(plan.sentences, piece.start, key=lambda sentence: sentence[1])
+        behind = bisect_left(plan.sentences, piece.start + len(piece.text), key=lambda sentence: sentence[0])
+        start, end = plan.sentences[first][0], plan.sentences[behind - 1][1]
         left, right = _trimmed(plan.normal.text[start:end])
         return plan.normal.to_source(start + left, start + right)
 
 
-def _residual(text: str, found: Detection) -> Residual:
-    flags = tuple((str(f.label), text[f.start : f.end]) for f in found.findings)
-    return Residual(flags, max((f.score for f in found.findings), default=0.0))
+def _best(findings: Iterable[Finding]) -> list[Finding]:
+    """Keep the highest score of each label and stretch: windows overlap, and a disguise may have two readings."""
+    best: dict[tuple[Label, int, int], Finding] = {}
+    for finding in findings:
+        key = (finding.label, finding.start, finding.end)
+        if key not in best or finding.score > best[key].score:
+            best[key] = finding
+    return list(best.values())
 
 
-def _highest(tables: Iterator[Mapping[Label, float]] | Iterator[Mapping[str, float]]) -> dict[str, float]:
-    highest: dict[str, float] = {}
+def _highest(tables: Iterable[Mapping[K, float]]) -> dict[K, float]:
+    highest: dict[K, float] = {}
     for table in tables:
         for name, value in table.items():
             highest[name] = max(value, highest.get(name, 0.0))

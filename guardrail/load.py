@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 from guardrail import config
 from guardrail._runtime import Deadline, PerProcess
 from guardrail.detect.base import Detector
 from guardrail.detect.onnx import OnnxDetector
-from guardrail.errors import ModelIntegrityError
+from guardrail.errors import ModelIntegrityError, ModelNotFoundError
 from guardrail.guard import Pipeline
-from guardrail.models.bundle import Bundle
+from guardrail.models.bundle import NAME, Bundle
 from guardrail.models.store import find
 from guardrail.policy import Policy
 from guardrail.rewrite.base import Rewriter, RewriteRequest
@@ -64,12 +65,38 @@ def load_detector(name: PathLike, *, threads: int = 1) -> OnnxDetector:
 
 def load_rewriter(name: PathLike, *, threads: int = 1) -> LazyRewriter:
     """Open a rewriter: an adapter bundle by name (``sr`` means ``rewriter-sr``) or folder, over the base that it names."""
-    text = os.fspath(name)
-    bundle = find(f"rewriter-{text}" if text.isalnum() and not os.path.isdir(text) else text)
+    bundle = _find_rewriter(os.fspath(name))
     if bundle.kind not in ("rewriter-adapter", "rewriter-base"):
         raise ModelIntegrityError(f"bundle {bundle.name!r} is a {bundle.kind}; a rewriter is needed")
-    base = find(str(bundle.info["base"])) if bundle.kind == "rewriter-adapter" else bundle
+    base = _base_of(bundle) if bundle.kind == "rewriter-adapter" else bundle
     return LazyRewriter(bundle, base, threads)
+
+
+def _find_rewriter(name: str) -> Bundle:
+    # The short name first: a folder of the working directory must not take the place of a bundled model.
+    if name.isalnum():
+        with suppress(ModelNotFoundError):
+            return find(f"rewriter-{name}")
+    return find(name)
+
+
+def _base_of(adapter: Bundle) -> Bundle:
+    """Find the base whose weights the adapter pins: an installed one, or one that lies beside it."""
+    name, pinned = str(adapter.info.get("base", "")), adapter.info.get("base_sha256")
+    if not NAME.fullmatch(name):
+        raise ModelIntegrityError(f"adapter {adapter.name!r} names the base {name!r}, which is no name of a bundle")
+    bases = []
+    for place in (name, adapter.path.parent / name):
+        with suppress(ModelNotFoundError):
+            bases.append(find(place))
+    for base in bases:
+        if base.kind == "rewriter-base" and pinned == base.files.get("model.onnx"):
+            return base
+    if bases:
+        raise ModelIntegrityError(f"adapter {adapter.name!r} was made over another base than {name!r}; install its own")
+    raise ModelNotFoundError(
+        f"adapter {adapter.name!r} needs the base {name!r}; install it or put it beside the adapter"
+    )
 
 
 class LazyRewriter:
@@ -85,9 +112,6 @@ class LazyRewriter:
         return self._built.get().rewrite(requests, deadline)
 
     def _build(self) -> OnnxRewriter:
-        pinned = self._bundle.info.get("base_sha256")
-        if pinned is not None and pinned != self._base.files["model.onnx"]:
-            raise ModelIntegrityError(f"adapter {self._bundle.name!r} was trained over another base; install its base")
         adapter = self._bundle.read("adapter.safetensors") if self._bundle is not self._base else None
         model, tokenizer = self._base.read("model.onnx"), self._base.read("tokenizer.json")
         return OnnxRewriter(self.name, model, tokenizer, adapter, threads=self._threads)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 from guardrail._runtime import Deadline
-from guardrail.errors import DeadlineError, GuardrailError, ModelError
+from guardrail.errors import DeadlineError, GuardrailError, ModelIntegrityError, ModelRuntimeError
 from guardrail.policy import SEVERITY, Decision, Policy
 from guardrail.result import Action, Finding, Result, Rewrite
 from guardrail.rewrite.base import Rewriter, RewriteRequest
 from guardrail.rewrite.refine import Candidate, Residual, refine, sha256_of
-from guardrail.rewrite.verify import similarity
 
 CONTEXT_CHARS = 160
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
 Span = tuple[int, int]
 
 
@@ -26,30 +29,40 @@ class Mender:
         self._policy, self._rewriter, self._residual = policy, rewriter, residual
 
     def mend(self, text: str, result: Result, decision: Decision, deadline: Deadline) -> Result:
-        """Return ``result`` with the safe text and one ``Rewrite`` per changed stretch; the action is the one that was taken."""
+        """Return ``result`` with the safe text and a ``Rewrite`` per changed stretch; its action is the one taken.
+
+        Raises ``ModelIntegrityError``, and ``DeadlineError`` unless the policy lets text pass on a timeout: this text is
+        known to be at fault, so it is masked then.
+        """
         masks = [f for f in decision.findings if self._policy.action_for(f.label) is Action.MASK]
         flagged = [f for f in decision.findings if self._policy.action_for(f.label) is Action.REWRITE]
-        changes = [self._masked(text, (f.start, f.end)) for f in masks]
         error = None
-        if flagged:
-            try:
-                changes += self._rewritten(text, flagged, deadline)
-            except DeadlineError:
+        try:
+            changes = self._rewritten(text, flagged, deadline)
+        except ModelIntegrityError:
+            raise
+        except Exception as failure:  # whatever a rewriter does wrong, flagged text must not pass
+            if isinstance(failure, DeadlineError) and self._policy.on_timeout != "allow":
                 raise
-            except ModelError as failure:
-                error = f"{type(failure).__name__}: {failure}"
-                changes += [self._masked(text, span) for span in _sentences(flagged)]
-        if any(change.masked for change in changes) and flagged and self._policy.on_rewrite_failure != "mask":
+            changes, error = [self._masked(text, span) for span in _sentences(flagged)], self._said(failure)
+        if self._policy.on_rewrite_failure != "mask" and any(change.masked for change in changes):
             return self._refused(result, error)
-        return self._applied(text, result, changes, error)
+        return self._applied(text, result, changes + [self._masked(text, (f.start, f.end)) for f in masks], error)
 
     def _rewritten(self, text: str, findings: Sequence[Finding], deadline: Deadline) -> list[Rewrite]:
         spans = _sentences(findings)
-        requests = [_request(text, span, findings) for span in spans]
+        requests = _requests(text, spans, findings)
         best = refine(
             requests, self._rewriter, lambda texts: self._residual(texts, deadline), self._policy.max_rounds, deadline
         )
         return [self._change(text, span, candidate) for span, candidate in zip(spans, best, strict=True)]
+
+    def _said(self, failure: Exception) -> str:
+        """Name a failure; the message of an error that is not ours may quote the text."""
+        if isinstance(failure, GuardrailError):
+            return f"{type(failure).__name__}: {failure}"
+        name = type(failure).__name__
+        return f"{ModelRuntimeError.__name__}: the rewriter {self._rewriter.name} failed ({name})"
 
     def _change(self, text: str, span: Span, candidate: Candidate | None) -> Rewrite:
         if candidate is None or not candidate.accepted:
@@ -66,14 +79,12 @@ class Mender:
         )
 
     def _masked(self, text: str, span: Span) -> Rewrite:
-        source = text[slice(*span)]
-        mask = self._policy.mask
         return Rewrite(
             *span,
-            original_sha256=sha256_of(source),
-            replacement=mask,
+            original_sha256=sha256_of(text[slice(*span)]),
+            replacement=self._policy.mask,
             rounds=0,
-            similarity=similarity(source, mask),
+            similarity=0.0,
             masked=True,
         )
 
@@ -109,13 +120,25 @@ def _sentences(findings: Sequence[Finding]) -> list[Span]:
     return spans
 
 
-def _request(text: str, span: Span, findings: Sequence[Finding]) -> RewriteRequest:
+def _requests(text: str, spans: Sequence[Span], findings: Sequence[Finding]) -> list[RewriteRequest]:
+    flags: list[dict[tuple[str, str], None]] = [{} for _ in spans]
+    for f in findings:
+        # The spans are the findings' own sentences, joined: each lies in the last span that starts no later.
+        index = bisect_right(spans, f.sentence[0], key=itemgetter(0)) - 1
+        flags[index][str(f.label), "" if (f.start, f.end) == f.sentence else _plain(text[f.start : f.end])] = None
+    return [_request(text, span, tuple(own)) for span, own in zip(spans, flags, strict=True)]
+
+
+def _request(text: str, span: Span, flags: tuple[tuple[str, str], ...]) -> RewriteRequest:
     start, end = span
-    own = [f for f in findings if start <= f.sentence[0] < end]
-    flags = tuple(dict.fromkeys((str(f.label), text[f.start : f.end] if (f.start, f.end) != span else "") for f in own))
     return RewriteRequest(
-        text[start:end],
-        before=text[max(0, start - CONTEXT_CHARS) : start].strip(),
-        after=text[end : end + CONTEXT_CHARS].strip(),
+        _plain(text[start:end]),
+        before=_plain(text[max(0, start - CONTEXT_CHARS) : start]).strip(),
+        after=_plain(text[end : end + CONTEXT_CHARS]).strip(),
         flags=flags,
     )
+
+
+def _plain(text: str) -> str:
+    """Replace lone surrogates: no tokenizer takes them."""
+    return _SURROGATES.sub("\ufffd", text)

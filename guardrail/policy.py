@@ -37,14 +37,16 @@ class Policy:
             the model bundle turns into one threshold per label.
         thresholds: the same for single labels.
         action: what is done with a flagged text.
-        actions: the same for single labels; ``allow`` ignores the label.
+        actions: the same for single labels; ``allow`` ignores the label. Disguised text alone (``obfuscation``) is
+            flagged unless it is named here.
         mask: stands where a span or an unmendable sentence stood.
         block_message: stands for a text that is withheld.
         on_error: when the detector fails or is missing.
         on_timeout: when ``timeout_ms`` is over.
         on_rewrite_failure: when no rewrite of a flagged sentence passes every check.
         on_overflow: when a text has more than ``max_chars`` characters; ``block`` does not scan it.
-        on_unsupported_language: for text in a script that the detector was not trained on.
+        on_unsupported_language: for text in a script that the detector was not trained on; it cannot be rewritten
+            or masked.
         timeout_ms: time budget of one call, in milliseconds; None means no limit.
         max_chars: longest text that is scanned.
         max_rounds: rewrite attempts a sentence, 1 to 5.
@@ -58,7 +60,7 @@ class Policy:
     threshold: float | str = "fpr<=0.01"
     thresholds: Mapping[Label, float | str] = field(default_factory=dict)
     action: Action = Action.REWRITE
-    actions: Mapping[Label, Action] = field(default_factory=lambda: {Label.OBFUSCATION: Action.FLAG})
+    actions: Mapping[Label, Action] = field(default_factory=dict)
     mask: str = "[removed]"
     block_message: str = "This text was withheld because it does not meet the content policy."
     on_error: FailureAction = "block"
@@ -77,18 +79,20 @@ class Policy:
         set_ = object.__setattr__
         set_(self, "action", _action("action", self.action))
         set_(self, "on_unsupported_language", _action("on_unsupported_language", self.on_unsupported_language))
-        set_(self, "actions", _by_label("actions", self.actions, _action))
+        actions = {Label.OBFUSCATION: Action.FLAG, **_by_label("actions", self.actions, _action)}
+        set_(self, "actions", MappingProxyType(actions))
         set_(self, "thresholds", _by_label("thresholds", self.thresholds, _threshold))
-        _threshold("threshold", self.threshold)
+        set_(self, "threshold", _threshold("threshold", self.threshold))
+        for name in ("mask", "block_message"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"{name} = {getattr(self, name)!r} must be a text")
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} = {getattr(self, name)!r} is not one of {', '.join(allowed)}")
-        for name, (low, high) in _RANGES.items():
+                raise ConfigError(f"{name} = {str(getattr(self, name))!r} is not one of {', '.join(allowed)}")
+        for name, limits in _RANGES.items():
             value = getattr(self, name)
-            if name == "timeout_ms" and value is None:
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise ConfigError(f"{name} = {value!r} must be a whole number from {low} to {high}")
+            if not (_within(value, *limits) or name == "timeout_ms" and value is None):
+                raise ConfigError(f"{name} = {value!r} must be a whole number from {limits[0]} to {limits[1]}")
 
     def threshold_for(self, label: Label, calibrated: Mapping[str, Mapping[Label, float]]) -> float:
         """Return the score from which ``label`` counts, looking a false-positive target up in the bundle's table."""
@@ -97,7 +101,8 @@ class Policy:
             return float(value)
         table = calibrated.get(value)
         if table is None:
-            raise ConfigError(f"threshold {value!r} is not calibrated in this model; take one of {', '.join(calibrated)}")
+            known = ", ".join(calibrated) or "no target: give a number"
+            raise ConfigError(f"threshold {value!r} is not calibrated in this model; it has {known}")
         return table.get(label, 1.0)
 
     def action_for(self, label: Label) -> Action:
@@ -119,6 +124,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "on_timeout": ("block", "allow", "raise"),
     "on_overflow": ("block", "allow", "raise"),
     "on_rewrite_failure": ("mask", "block", "raise"),
+    "on_unsupported_language": ("allow", "flag", "block", "raise"),
 }
 _RANGES: Mapping[str, tuple[int, int]] = {
     "timeout_ms": (1, 3_600_000),
@@ -127,6 +133,10 @@ _RANGES: Mapping[str, tuple[int, int]] = {
     "max_running": (1, 1024),
     "max_queued": (0, 65_536),
 }
+
+
+def _within(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _action(name: str, value: object) -> Action:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 BATCH = 8
+INPUTS = ("input_ids", "attention_mask")
 OUTPUTS = ("logits", "group_logits", "token_logits")
 SPAN_THRESHOLD = 0.5
 
@@ -28,6 +30,7 @@ SPAN_THRESHOLD = 0.5
 class _Loaded:
     session: onnxruntime.InferenceSession
     tokenizer: Tokenizer
+    special_tokens: int
 
 
 class OnnxDetector:
@@ -40,21 +43,32 @@ class OnnxDetector:
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         if bundle.kind != "detector":
             raise ModelIntegrityError(f"bundle {bundle.name!r} is a {bundle.kind}; a detector is needed")
-        info = bundle.info
         self.name = f"{bundle.name}@{bundle.version}"
         try:
-            self.max_tokens = int(info["max_tokens"])
-            self.languages = tuple(str(language) for language in info["languages"])
-            self._labels = tuple(Label(name) for name in info["labels"])
-            self._groups = tuple(str(name) for name in info["groups"])
-            self._calibration = [tuple(map(float, info["calibration"][label])) for label in self._labels]
-            self.thresholds: Mapping[str, Mapping[Label, float]] = MappingProxyType(
-                {target: {Label(k): float(v) for k, v in table.items()} for target, table in info["thresholds"].items()}
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelIntegrityError(f"bundle {bundle.name!r} lacks a valid entry: {error}; install it again") from error
+            self._describe(bundle.info)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ModelIntegrityError(
+                f"bundle {bundle.name!r} lacks a valid entry: {error}; install it again"
+            ) from error
         self._bundle, self._threads = bundle, threads
         self._loaded = PerProcess(self._load)
+
+    def _describe(self, info: Mapping[str, Any]) -> None:
+        self.max_tokens = int(info["max_tokens"])
+        self.languages = tuple(str(language) for language in info["languages"])
+        self._labels = tuple(Label(name) for name in info["labels"])
+        self._groups = tuple(str(name) for name in info["groups"])
+        self._calibration = [tuple(map(float, info["calibration"][label])) for label in self._labels]
+        # A label without a threshold would never count.
+        tables = {
+            str(target): {label: float(table[label]) for label in self._labels}
+            for target, table in info["thresholds"].items()
+        }
+        self.thresholds: Mapping[str, Mapping[Label, float]] = MappingProxyType(tables)
+        if self.max_tokens < 1 or any(len(pair) != 2 or not all(map(isfinite, pair)) for pair in self._calibration):
+            raise ValueError("max_tokens must be positive and each calibration a pair of finite numbers")
+        if any(not 0 < value <= 1 for table in tables.values() for value in table.values()):
+            raise ValueError("every threshold must be in (0, 1]")
 
     def load(self) -> None:
         """Load and verify the model now instead of on first use."""
@@ -68,10 +82,15 @@ class OnnxDetector:
     def score(self, pieces: Sequence[str], deadline: Deadline) -> list[PieceScores]:
         """Score pieces in batches of similar length; a piece beyond ``max_tokens`` is an error, never a silent cut."""
         loaded = self._loaded.get()
-        encodings = [loaded.tokenizer.encode(piece) for piece in pieces]
-        longest = max((len(encoding.ids) for encoding in encodings), default=0)
-        if longest > self.max_tokens + 2:
-            raise ModelRuntimeError(f"a piece has {longest} tokens, the model takes {self.max_tokens}; cut it into windows first")
+        encodings = []
+        for piece in pieces:
+            deadline.check()
+            encodings.append(loaded.tokenizer.encode(piece))
+        longest = max((len(encoding.ids) for encoding in encodings), default=0) - loaded.special_tokens
+        if longest > self.max_tokens:
+            raise ModelRuntimeError(
+                f"a piece has {longest} tokens, the model takes {self.max_tokens}; cut it into windows first"
+            )
         order = sorted(range(len(pieces)), key=lambda i: len(encodings[i].ids))
         results: list[PieceScores | None] = [None] * len(pieces)
         for start in range(0, len(order), BATCH):
@@ -81,7 +100,9 @@ class OnnxDetector:
                 results[i] = row
         return [row for row in results if row is not None]
 
-    def _run(self, session: onnxruntime.InferenceSession, encodings: list[Any], deadline: Deadline) -> Iterator[PieceScores]:
+    def _run(
+        self, session: onnxruntime.InferenceSession, encodings: list[Any], deadline: Deadline
+    ) -> Iterator[PieceScores]:
         import numpy as np
 
         length = max(len(encoding.ids) for encoding in encodings)
@@ -93,11 +114,14 @@ class OnnxDetector:
         options = _ort.run_options()
         try:
             with deadline.stopping(options):
-                labels, groups, tokens = session.run(OUTPUTS, {"input_ids": ids, "attention_mask": mask}, options)
+                feed = dict(zip(INPUTS, (ids, mask), strict=True))
+                labels, groups, tokens = session.run(OUTPUTS, feed, options)
         except DeadlineError:
             raise
         except Exception as error:  # onnxruntime's own errors share no base class but Exception
-            raise ModelRuntimeError(f"the detector {self.name} failed in onnxruntime ({type(error).__name__})") from error
+            raise ModelRuntimeError(
+                f"the detector {self.name} failed in onnxruntime ({type(error).__name__})"
+            ) from error
         if not (np.isfinite(labels).all() and np.isfinite(groups).all()):
             raise ModelRuntimeError(f"the detector {self.name} returned a value that is not a number")
         calibration = np.array(self._calibration, np.float32)
@@ -134,13 +158,21 @@ class OnnxDetector:
             session = _ort.session(model, self._threads)
         except Exception as error:
             raise ModelIntegrityError(f"bundle {self._bundle.name!r} does not load ({type(error).__name__})") from error
-        missing = set(OUTPUTS) - {output.name for output in session.get_outputs()}
-        if missing:
-            raise ModelIntegrityError(f"bundle {self._bundle.name!r} has no output {', '.join(sorted(missing))}")
-        return _Loaded(session, tokenizer)
+        self._check_shape(session)
+        return _Loaded(session, tokenizer, tokenizer.num_special_tokens_to_add(False))
+
+    def _check_shape(self, session: onnxruntime.InferenceSession) -> None:
+        widths = {output.name: output.shape[-1] for output in session.get_outputs()}
+        sizes = (len(self._labels), len(self._groups), len(self._labels))
+        wrong = [name for name, size in zip(OUTPUTS, sizes, strict=True) if widths.get(name) != size]
+        foreign = {node.name for node in session.get_inputs()} ^ set(INPUTS)
+        if wrong or foreign:
+            names = ", ".join([*wrong, *sorted(foreign)])
+            raise ModelIntegrityError(f"bundle {self._bundle.name!r} has another network than it says: see {names}")
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
     import numpy as np
 
-    return 1.0 / (1.0 + np.exp(-np.clip(values, -40.0, 40.0)))
+    scores: np.ndarray = 1.0 / (1.0 + np.exp(-np.clip(values, -40.0, 40.0)))
+    return scores

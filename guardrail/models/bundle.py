@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -15,7 +16,7 @@ from guardrail.errors import ModelIntegrityError, ModelNotFoundError
 
 BUNDLE_FILE = "bundle.toml"
 MAX_FILE_BYTES = 4 * 1024**3
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -42,10 +43,15 @@ class Bundle:
             ModelIntegrityError: the file is not pinned, missing, too large or differs from its hash.
         """
         if name not in self.files:
-            raise ModelIntegrityError(f"bundle {self.name!r} pins no file {name!r}; it has {', '.join(sorted(self.files))}")
+            raise ModelIntegrityError(
+                f"bundle {self.name!r} pins no file {name!r}; it has {', '.join(sorted(self.files))}"
+            )
         path = self.path / name
         try:
-            if path.stat().st_size > MAX_FILE_BYTES:
+            facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode):
+                raise ModelIntegrityError(f"{path} is not a plain file; install the bundle again")
+            if facts.st_size > MAX_FILE_BYTES:
                 raise ModelIntegrityError(f"{path} is larger than {MAX_FILE_BYTES} bytes; take a smaller model")
             data = path.read_bytes()
         except OSError as error:
@@ -80,17 +86,21 @@ def open_bundle(path: Path, *, sha256: str | None = None) -> Bundle:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise ModelNotFoundError(f"{path} holds no readable {BUNDLE_FILE}; give the folder of a model bundle") from error
-    if sha256 is not None and not hmac.compare_digest(hashlib.sha256(data).hexdigest(), sha256):
+        raise ModelNotFoundError(
+            f"{path} holds no readable {BUNDLE_FILE}; give the folder of a model bundle"
+        ) from error
+    if sha256 is not None and not hmac.compare_digest(hashlib.sha256(data).hexdigest().encode(), sha256.encode()):
         raise ModelIntegrityError(f"{file} differs from the hash that this release pins; install the bundle again")
     try:
         info = tomllib.loads(data.decode("utf-8"))
         files = {name: _hash_of(entry) for name, entry in info["files"].items()}
         name, kind, version, licence = (str(info[key]) for key in ("name", "kind", "version", "license"))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ModelIntegrityError(f"{file} is not a valid bundle description ({type(error).__name__}: {error})") from error
-    if not _NAME.fullmatch(name) or not all(_FILE.fullmatch(file_name) for file_name in files):
-        raise ModelIntegrityError(f"{file} names a bundle or file outside [A-Za-z0-9._-]; refuse it")
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise ModelIntegrityError(
+            f"{file} is not a valid bundle description ({type(error).__name__}: {error})"
+        ) from error
+    if not NAME.fullmatch(name) or not all(_FILE.fullmatch(file_name) for file_name in files):
+        raise ModelIntegrityError(f"{file} names the bundle or a file in a way that is no plain name; do not use it")
     return Bundle(name, path, kind=kind, version=version, license=licence, info=info, files=files)
 
 

@@ -10,10 +10,11 @@ import tomllib
 from pathlib import Path
 
 from guardrail.errors import ConfigError, ModelNotFoundError
-from guardrail.models.bundle import Bundle, open_bundle
+from guardrail.models.bundle import BUNDLE_FILE, NAME, Bundle, open_bundle
 
 BUILT_IN = Path(__file__).parent
-_HUB = re.compile(r"hub:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w.-]+)")
+_PIN_FILE = ".sha256"
+_HUB = re.compile(r"hub:(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)@(?P<revision>[A-Za-z0-9][\w.-]*)", re.ASCII)
 
 
 def cache_folder() -> Path:
@@ -25,10 +26,10 @@ def cache_folder() -> Path:
 
 
 def find(name: str | os.PathLike[str]) -> Bundle:
-    """Open a bundle by folder path, by the name of a bundled model, or by the name of an installed one.
+    """Open a bundle by the name of a bundled model, by the name of an installed one, or by folder path.
 
-    The order: an existing folder, the models of this release (their ``bundle.toml`` is pinned by ``manifest.toml``),
-    then the cache. Never touches the network.
+    The order: the models of this release (their ``bundle.toml`` is pinned by ``manifest.toml``), the cache, a folder;
+    so no folder of the working directory takes a model's place. Never touches the network.
 
     Raises:
         ModelNotFoundError: nothing of that name; the message lists what there is.
@@ -38,8 +39,8 @@ def find(name: str | os.PathLike[str]) -> Bundle:
     pins = _pins()
     if text in pins:
         return open_bundle(BUILT_IN / text, sha256=pins[text])
-    if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", text) and (cache_folder() / text).is_dir():
-        return open_bundle(cache_folder() / text)
+    if NAME.fullmatch(text) and (cache_folder() / text).is_dir():
+        return _open_cached(text)
     if Path(text).is_dir():
         return open_bundle(Path(text))
     known = ", ".join(sorted({*pins, *_cached()})) or "none"
@@ -49,33 +50,34 @@ def find(name: str | os.PathLike[str]) -> Bundle:
 def list_bundles() -> list[Bundle]:
     """Return every bundle of this release and of the cache, by name."""
     built_in = [open_bundle(BUILT_IN / name, sha256=pin) for name, pin in _pins().items()]
-    return sorted(built_in + [open_bundle(cache_folder() / name) for name in _cached()], key=lambda b: b.name)
+    return sorted(built_in + [_open_cached(name) for name in _cached()], key=lambda bundle: bundle.name)
 
 
 def install(source: str | os.PathLike[str], *, sha256: str, allow_network: bool = False) -> Bundle:
     """Copy a bundle into the cache, every file verified, in one atomic rename.
 
     Args:
-        source: a folder, or ``hub:owner/repo@revision`` (needs ``huggingface_hub``).
+        source: a folder, or ``hub:owner/repo@revision``.
         sha256: hash of the bundle's ``bundle.toml``, from whoever published it.
         allow_network: must be true for a hub; refused while ``GUARDRAIL_OFFLINE`` or ``HF_HUB_OFFLINE`` is set.
 
     Raises:
-        ConfigError: the network is needed and not allowed.
+        ConfigError: the network is needed and not allowed, or a ``hub:`` source is malformed.
+        ModelNotFoundError: the folder is no bundle.
         ModelIntegrityError: a file differs from its hash; nothing is installed.
     """
-    text = os.fspath(source)
-    hub = _HUB.fullmatch(text)
-    folder = _download(hub["repo"], hub["revision"], allow_network) if hub else Path(text)
-    bundle = open_bundle(folder, sha256=sha256)
+    bundle = open_bundle(_fetched(os.fspath(source), allow_network), sha256=sha256)
     target = cache_folder() / bundle.name
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{bundle.name}-", dir=target.parent))
     try:
         for name in bundle.files:
             (staging / name).write_bytes(bundle.read(name))
-        shutil.copyfile(bundle.path / "bundle.toml", staging / "bundle.toml")
+        shutil.copyfile(bundle.path / BUNDLE_FILE, staging / BUNDLE_FILE)
+        (staging / _PIN_FILE).write_text(sha256, encoding="ascii")
         open_bundle(staging, sha256=sha256).verify()
+        # mkdtemp keeps others out, but a cache may be shared by several users.
+        staging.chmod(0o755)
         _swap(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -86,8 +88,22 @@ def _swap(staging: Path, target: Path) -> None:
     old = staging.with_name(staging.name + ".old")
     if target.exists():
         os.replace(target, old)
-    os.replace(staging, target)
+    try:
+        os.replace(staging, target)
+    except OSError:
+        if old.exists():
+            os.replace(old, target)
+        raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _fetched(source: str, allow_network: bool) -> Path:
+    if not source.startswith("hub:"):
+        return Path(source)
+    hub = _HUB.fullmatch(source)
+    if hub is None:
+        raise ConfigError(f"{source!r} names no bundle on a hub; write hub:owner/repo@revision")
+    return _download(hub["repo"], hub["revision"], allow_network)
 
 
 def _download(repo: str, revision: str, allow_network: bool) -> Path:
@@ -105,8 +121,14 @@ def _pins() -> dict[str, str]:
     return {name: str(pin) for name, pin in manifest["bundles"].items()}
 
 
+def _open_cached(name: str) -> Bundle:
+    folder = cache_folder() / name
+    pin = folder / _PIN_FILE
+    return open_bundle(folder, sha256=pin.read_text(encoding="ascii", errors="replace") if pin.exists() else None)
+
+
 def _cached() -> list[str]:
     folder = cache_folder()
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(".") and (entry / "bundle.toml").exists())
+    return sorted(entry.name for entry in folder.iterdir() if NAME.fullmatch(entry.name) and entry.is_dir())

@@ -38,7 +38,9 @@ def lora_inputs(adapter: bytes, layers: int) -> dict[str, Matrix]:
             pairs = [_pair(tensors, f"layers.{layer}.{part}") for part in parts]
             inputs[f"layers.{layer}.{group}.A"], inputs[f"layers.{layer}.{group}.B"] = _join(pairs)
     if tensors:
-        raise ModelIntegrityError(f"the adapter holds {len(tensors)} foreign tensors, first {min(tensors)!r}; export it again")
+        raise ModelIntegrityError(
+            f"the adapter holds {len(tensors)} foreign tensors, first {min(tensors)!r}; export it again"
+        )
     return inputs
 
 
@@ -49,7 +51,9 @@ def _load(adapter: bytes) -> dict[str, Matrix]:
     try:
         return {name: value.astype(np.float32) for name, value in load(adapter).items()}
     except Exception as error:
-        raise ModelIntegrityError(f"the adapter is no safetensors file ({type(error).__name__}); export it again") from None
+        raise ModelIntegrityError(
+            f"the adapter is no safetensors file ({type(error).__name__}); export it again"
+        ) from None
 
 
 def _pair(tensors: dict[str, Matrix], name: str) -> tuple[Matrix, Matrix]:
@@ -66,7 +70,9 @@ def _join(pairs: list[tuple[Matrix, Matrix]]) -> tuple[Matrix, Matrix]:
     import numpy as np
 
     if len({len(down) for down, _ in pairs}) != 1:
-        raise ModelIntegrityError("the projections of one group take inputs of different sizes; export the adapter again")
+        raise ModelIntegrityError(
+            "the projections of one group take inputs of different sizes; export the adapter again"
+        )
     ups = np.zeros((sum(len(up) for _, up in pairs), sum(up.shape[1] for _, up in pairs)), np.float32)
     row = column = 0
     for _, up in pairs:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 _LONGEST_MATCH = 3
+_SPARE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Answer:
 class Decoder:
     """A decoder graph with its weights and, optionally, the LoRA inputs that go into every run.
 
-    ``layers`` and ``context`` (the most positions a cache may hold) come from the graph itself.
+    ``layers`` and ``context``, the positions that the graph can tell apart, come from the graph itself.
     """
 
     def __init__(self, model: bytes, *, threads: int = 1) -> None:
@@ -46,17 +47,22 @@ class Decoder:
         self._lora: dict[str, OrtValue] = {}
 
     def adapt(self, inputs: Mapping[str, Floats]) -> None:
-        """Feed ``inputs``, named as in the graph, into every later run; raises ``ModelRuntimeError`` on a wrong shape."""
-        sizes = {i.name: i.shape for i in self._session.get_inputs() if i.name.endswith((".A", ".B"))}
+        """Feed ``inputs``, named as in the graph, into every later run; raises ``ModelRuntimeError`` on a misfit."""
+        sizes = {i.name: i.shape for i in self._session.get_overridable_initializers()}
         for name, value in inputs.items():
-            fixed = [(want, got) for want, got in zip(sizes.get(name, ()), value.shape, strict=False) if isinstance(want, int)]
-            if not fixed or any(want != got for want, got in fixed):
+            # The graph names the rank and fixes the other axis.
+            wanted = sizes.get(name, ())
+            if len(wanted) != value.ndim or any(
+                isinstance(n, int) and n != m for n, m in zip(wanted, value.shape, strict=True)
+            ):
                 raise ModelRuntimeError(f"adapter input {name!r} of shape {value.shape} does not fit this base model")
         self._lora = {name: _value(np.ascontiguousarray(value)) for name, value in inputs.items()}
 
     def cache(self, capacity: int, start: Cache | None = None) -> Cache:
-        """Return memory for ``capacity`` positions, its beginning copied from ``start``."""
-        shape = (2 * self.layers, 1, self._heads, capacity, self._size)
+        """Return memory for ``capacity`` positions, fewer than ``context``, its beginning copied from ``start``."""
+        if capacity >= self.context:
+            raise ModelRuntimeError(f"{capacity} positions do not fit a model of {self.context}; send a shorter text")
+        shape = (2 * self.layers, 1, self._heads, capacity + _SPARE, self._size)
         cache = Cache(self._session.io_binding(), np.zeros(shape, np.float32), self._lora)
         if start is not None:
             cache.length = start.length
@@ -65,11 +71,13 @@ class Decoder:
 
     def logits(self, cache: Cache, ids: Sequence[int], wanted: int, options: RunOptions | None = None) -> Floats:
         """Append ``ids`` to the cache in one run; return the logits of the last ``wanted`` of them, (wanted, vocab)."""
-        total = cache.length + len(ids)
-        if total > cache.capacity:
-            raise ModelRuntimeError(f"{total} positions do not fit a cache of {cache.capacity}; send a shorter text")
-        feeds = {
-            "ids": np.array([ids], np.int64),
+        # A single row takes other kernels, which round differently; with two at least, drafts change no bit.
+        rows = [*ids, *ids] if len(ids) == 1 else list(ids)
+        total = cache.length + len(rows)
+        if total > cache.memory.shape[3]:
+            raise ModelRuntimeError(f"{total} positions do not fit the cache; make it larger")
+        feeds: dict[str, npt.NDArray[np.generic]] = {
+            "ids": np.array([rows], np.int64),
             "wanted": np.arange(len(ids) - wanted, len(ids), dtype=np.int64),
             "last": np.array([total - 1], np.int32),
             "total": np.array(total, np.int32),
@@ -79,7 +87,7 @@ class Decoder:
         logits = np.empty((wanted, self._vocab), np.float32)
         cache.binding.bind_ortvalue_output("logits", _value(logits))
         self._session.run_with_iobinding(cache.binding, options)
-        cache.length = total
+        cache.length += len(ids)
         return logits
 
 
@@ -88,7 +96,8 @@ class Cache:
 
     def __init__(self, binding: IOBinding, memory: Floats, lora: Mapping[str, OrtValue]) -> None:
         self.binding, self.memory, self.length = binding, memory, 0
-        self.capacity = memory.shape[3]
+        # A binding does not keep the arrays behind its values alive.
+        self._kept = lora
         for name, value in lora.items():
             binding.bind_ortvalue_input(name, value)
         for index, part in enumerate(memory):
@@ -114,8 +123,8 @@ def greedy(
     Up to ``drafts`` tokens are guessed ahead, the first ones from ``hint``, later ones from what followed the same
     tokens before, and kept as far as the model agrees: the answer is that of ``drafts=0``, in fewer runs.
     """
-    history, answer, runs = list(prompt), [], 0
-    pending, guess = list(prompt), list(hint[:drafts])
+    answer: list[int] = []
+    history, pending, guess, runs = list(prompt), list(prompt), list(hint[:drafts]), 0
     while True:
         guess = guess[: max(0, limit - len(answer) - 1)]
         best = decoder.logits(cache, pending + guess, len(guess) + 1, options).argmax(axis=-1).tolist()
@@ -133,7 +142,7 @@ def greedy(
 
 
 def lookup(history: Sequence[int], count: int) -> list[int]:
-    """Return up to ``count`` tokens that followed the latest earlier place with the longest equal ending, 3 to 1 tokens."""
+    """Return up to ``count`` tokens that followed the latest earlier place with the longest equal ending (3 to 1)."""
     tokens = list(history)
     for size in range(min(_LONGEST_MATCH, len(tokens) - 1), 0, -1):
         ending = tokens[-size:]

@@ -41,8 +41,9 @@ class OnnxRewriter:
     def rewrite(self, requests: Sequence[RewriteRequest], deadline: Deadline) -> list[str]:
         """Return one candidate per request, in order; ``""`` where the model finished none.
 
-        A sentence of more than ``max_new_tokens`` tokens, or a request that does not fit the model, is not tried.
-        Raises ``ModelRuntimeError`` or ``DeadlineError``.
+        The first call of a process, an empty one too, loads the model, which no deadline stops. A sentence of more
+        than ``max_new_tokens`` tokens, or a request that does not fit the model, is not tried. Raises
+        ``ModelRuntimeError`` or ``DeadlineError``.
         """
         try:
             deadline.check()
@@ -51,7 +52,9 @@ class OnnxRewriter:
         except GuardrailError:
             raise
         except Exception as error:
-            raise ModelRuntimeError(f"rewriter {self.name!r} failed with {type(error).__name__}") from error
+            # Only onnxruntime's own words and no cause: other errors may quote the text.
+            words = f": {error}" if type(error).__module__.startswith("onnxruntime") else ""
+            raise ModelRuntimeError(f"rewriter {self.name!r} failed with {type(error).__name__}{words}") from None
 
 
 class _Engine:
@@ -71,12 +74,10 @@ class _Engine:
         sentence = self._tokenizer.encode(request.sentence).ids
         ids = self._tokenizer.encode(prompt.body(request)).ids + self._suffix
         positions = self._prefix.length + len(ids) + limit
-        if len(sentence) > limit or positions > self._decoder.context:
+        if len(sentence) > limit or positions >= self._decoder.context:
             return ""
         options = _ort.run_options()
         with deadline.stopping(options):
             cache = self._decoder.cache(positions, self._prefix)
-            answer = greedy(
-                self._decoder, cache, ids, stop=self._stops, limit=limit, hint=sentence, options=options
-            )
+            answer = greedy(self._decoder, cache, ids, stop=self._stops, limit=limit, hint=sentence, options=options)
         return self._tokenizer.decode(answer.ids).strip() if answer.finished else ""

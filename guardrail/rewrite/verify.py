@@ -14,7 +14,9 @@ _LINK = regex.compile(r"(?:https?://|www\.)[^\s<>\"')\]]+|[\w.+-]+@[\w-]+\.[\w.-
 _QUOTE = regex.compile(r"[\"“]([^\"“”]{3,200})[\"”]")
 _NAME = regex.compile(r"(?<=[\p{L}\p{Nd},;:)\"'’]\s)\p{Lu}[\p{L}'’-]+")
 _WORD = regex.compile(r"[\p{L}\p{Nd}]+(?:['’][\p{L}]+)?")
-_NEGATION = regex.compile(r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot)\b|n['’]t\b", regex.IGNORECASE)
+_NEGATION = regex.compile(
+    r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot)\b|n['’]t\b", regex.IGNORECASE
+)
 _REPLY = regex.compile(
     r"^\W*(?:i(?:'m| am) sorry|sorry,|i apologi[sz]e|i appreciate|i (?:can(?:no|')t|cannot|won't)|as an ai|thank you for|"
     r"sure[,!]|certainly[,!]|here(?:'s| is) (?:a|the|your)|it(?:'s| is) (?:important|essential|crucial) to (?:note|remember|avoid|treat)|"
@@ -25,7 +27,19 @@ _META = regex.compile(
     r"<\|?(?:im_|end)|\[/?inst\]|^\s*(?:text|flagged|before|after)\s*:|rewrite in neutral words|(?:un)?biased version|rephrased",
     regex.IGNORECASE,
 )
-_SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARABIC", "HEBREW", "CJK", "HIRAGANA", "KATAKANA", "HANGUL", "DEVANAGARI", "THAI")
+_SCRIPTS = (
+    "LATIN",
+    "CYRILLIC",
+    "GREEK",
+    "ARABIC",
+    "HEBREW",
+    "CJK",
+    "HIRAGANA",
+    "KATAKANA",
+    "HANGUL",
+    "DEVANAGARI",
+    "THAI",
+)
 
 MIN_SIMILARITY = 0.25
 Rule = Callable[[str, str], bool]

@@ -46,8 +46,8 @@ _WORDS = frozenset("aAiI")
 _FEWEST_LETTERS = 4
 _LONG_RUN = 8
 _MAX_BIDI_DEPTH = 8
-_MAX_BIDI_TEXT = 4096
 _CONTEXT = 200
+_PASSAGE = 4096
 
 
 class Found(NamedTuple):
@@ -110,7 +110,7 @@ def find_reordered(text: str) -> Iterator[Found]:
     if controls.search(text):
         spans = [match.span() for match in _BIDI.finditer(text)]
         start, end = spans[0][0], spans[-1][1]
-        yield Found("bidi_override", start, end, _visual_order(text[start : min(end, start + _MAX_BIDI_TEXT)]))
+        yield Found("bidi_override", start, end, _visual_order(text[start:end]))
 
 
 def _visual_order(text: str) -> str:
@@ -124,7 +124,7 @@ def _visual_order(text: str) -> str:
                 stack.append((token, []))
         elif stack[-1][0] == "\u202e":
             stack[-1][1].extend(token)
-        elif token:
+        else:
             stack[-1][1].append(token)
     while len(stack) > 1:
         _close(stack)
@@ -142,7 +142,12 @@ def drop_invisible(text: str) -> tuple[list[Edit], list[Found]]:
     floods: list[Found] = []
     for match in _INVISIBLE.finditer(text):
         start, end = match.span()
-        if match.group() in ("\u200c", "\u200d") and _JOINING.match(text, start - 1) and _JOINING.match(text, end):
+        if (
+            match.group() in ("\u200c", "\u200d")
+            and start
+            and _JOINING.match(text, start - 1)
+            and _JOINING.match(text, end)
+        ):
             continue
         edits.append((start, end, ""))
         if end - start >= _LONG_RUN and not _TAGS.search(match.group()) and not _SELECTORS.search(match.group()):
@@ -189,7 +194,7 @@ def despaced(text: str) -> Iterator[Found]:
         edits += [(match.start(), match.end(), "") for match in _GLUED.finditer(text)]
     group: list[Edit] = []
     for edit in without_overlaps(edits):
-        if group and edit[0] > group[-1][1] + _CONTEXT:
+        if group and (edit[0] > group[-1][1] + _CONTEXT or edit[1] > group[0][0] + _PASSAGE):
             yield from _passages(text, group)
             group = []
         group.append(edit)
@@ -211,9 +216,13 @@ def _join(spaced: str) -> str:
 def _passages(text: str, edits: list[Edit]) -> Iterator[Found]:
     yield _passage(text, edits)
     # "such a s t u p i d": the first letter may be a word of its own.
-    apart = [(start, end, f"{word[0]} {word[1:].lstrip()}" if word[:1] in _WORDS else word) for start, end, word in edits]
+    apart = [(start, end, _first_apart(joined)) for start, end, joined in edits]
     if apart != edits:
         yield _passage(text, apart)
+
+
+def _first_apart(joined: str) -> str:
+    return f"{joined[0]} {joined[1:].lstrip()}" if joined[:1] in _WORDS else joined
 
 
 def _passage(text: str, edits: list[Edit]) -> Found:

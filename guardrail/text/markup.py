@@ -13,6 +13,7 @@ from guardrail.text.offsets import Edit, without_overlaps
 
 _ENTITY = regex.compile(r"&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};|[A-Za-z][A-Za-z0-9]{1,31};)")
 _TAG = regex.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]{0,30})(\s[^<>]{0,200})?/?>")
+_ATTRIBUTE = regex.compile(r"\s+[A-Za-z][\w:.-]*\s*=\s*[\w\"'#/]")
 _COMMENT = regex.compile(r"<!--[^<>]{0,200}-->|(?<=\p{L})/\*[^*/]{0,40}\*/(?=\p{L})")
 _EMPHASIS = regex.compile(
     r"(?<=\p{L})(\*\*\*?|~~)(\p{L}++)\1"
@@ -21,9 +22,9 @@ _EMPHASIS = regex.compile(
 )
 _BREAKS = frozenset("address blockquote br dd div dl dt h1 h2 h3 h4 h5 h6 hr li ol p pre table td th tr ul".split())
 _INLINE = frozenset(
-    "a abbr acronym b bdi bdo big center cite code data del dfn em font i img input ins kbd label mark nobr q rp rt ruby"
-    " s samp section script small span strike strong style sub sup svg time tt u var wbr article header footer main nav"
-    " body html head button form".split()
+    "s a abbr acronym b bdi bdo big center cite code data del dfn em font i img input ins kbd label mark nobr q rp rt"
+    " samp section script small span strike strong style sub sup svg time tt u var wbr article header footer main nav"
+    " body html head button form ruby".split()
 )
 # Decoding these would change code more often than it undoes a disguise ("&image;" is an address in C).
 _KEPT_NAMES = frozenset({"image", "real", "num", "part", "int", "sum", "period", "star", "natural", "phone", "dash"})
@@ -61,7 +62,8 @@ def tags(text: str) -> list[Edit]:
 def _tag(text: str, match: regex.Match[str]) -> str | None:
     before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
     closing, name, attributes = match.group(1), match.group(2).lower(), match.group(3)
-    if not (before and not before.isspace()) and not (after and not after.isspace()):
+    stands_alone = (not before or before.isspace()) and (not after or after.isspace())
+    if stands_alone or (attributes and not attributes.isspace() and not _ATTRIBUTE.match(attributes)):
         return None
     if name in _BREAKS and (closing or attributes or name != "p" or not before.isalnum()):
         return "\n"

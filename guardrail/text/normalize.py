@@ -18,8 +18,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _MARKUP = re.compile(r"[*~&<]|/\*")
 _GENTLE_ROUNDS = 4
 _ALL_ROUNDS = 12
-_MAX_OF_EACH = 32
-_MAX_VIEW_CHARS = 65_536
+_MAX_SIGNALS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,8 @@ class Signal:
 class Normalized:
     """What ``normalize`` makes of a text: one plain form, second views, signs of disguise, and the way back.
 
-    At most 32 views and 32 signals of each name are kept; ``source_length`` is the length of the caller's text.
+    At most 32 signals of each name are kept; the views together are no longer than a few times the text.
+    ``source_length`` is the length of the caller's text.
     """
 
     text: str
@@ -81,7 +81,7 @@ class _Draft:
         self.text = text
         self.length = len(text)
         # What may occur in the text: a step whose characters are not among them is skipped.
-        self.letters = set(text)
+        self.letters: set[str] = set()
         self.runs: list[Runs] = []
         self.views: list[View] = []
         self.signals: list[Signal] = []
@@ -98,14 +98,15 @@ class _Draft:
 
     def note(self, found: Iterable[Found], *, signal: bool = True) -> None:
         for item in found:
-            self.counts[item.name] += 1
-            if self.counts[item.name] > _MAX_OF_EACH:
+            self.counts[item.name] += signal
+            kept = signal and self.counts[item.name] <= _MAX_SIGNALS
+            if not kept and not item.payload:
                 continue
             start, end = _back(self.runs, item.start, item.end, self.length)
-            if signal:
+            if kept:
                 self.signals.append(Signal(item.name, start, end=end))
             if item.payload:
-                text = _settle(_Draft(item.payload[:_MAX_VIEW_CHARS])).text
+                text = _settle(_Draft(item.payload)).text
                 self.views.append(View(item.name, text, start=start, end=end))
 
 
@@ -126,8 +127,9 @@ def normalize(text: str) -> Normalized:
 
 
 def _settle(draft: _Draft, *, notes: bool = False) -> _Draft:
+    draft.letters = set(draft.text)
     # Undoing one disguise can lay bare another; what still unfolds after some rounds is hostile and loses its markup.
-    for turn in range(_ALL_ROUNDS):
+    for turn in range(_ALL_ROUNDS):  # pragma: no branch - a bound that no text we know of reaches
         before = draft.text
         if turn == _GENTLE_ROUNDS and notes:
             draft.note([Found("nested_markup", 0, len(before))])
@@ -160,7 +162,9 @@ def _round(draft: _Draft, *, notes: bool, first: bool) -> None:
         draft.note(decode.despaced(draft.text), signal=False)
     if draft.has(pictures.PICTURES):
         draft.edit(pictures.pictures(draft.text))
-    draft.text = fold.lookalikes(draft.text, draft.letters)
+    plain = fold.lookalikes(draft.text, draft.letters)
+    if plain != draft.text:
+        draft.text, draft.letters = plain, set(plain)
     draft.edit(fold.compose(draft.text))
 
 
@@ -172,3 +176,4 @@ def _uncover(draft: _Draft, *, notes: bool) -> None:
         edits, found = step(draft.text)
         draft.note(found if notes else ())
         draft.edit(edits)
+    draft.letters = set(draft.text)

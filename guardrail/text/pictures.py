@@ -23,7 +23,13 @@ _OWN_NAMES = {
     "\U0001f479": "ogre",
     "\U0001f47a": "goblin",
 }
-_SKIN = dict(zip("\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff", ("light", "light", "brown", "dark", "dark"), strict=True))
+_SKIN = {
+    "\U0001f3fb": "light",
+    "\U0001f3fc": "light",
+    "\U0001f3fd": "brown",
+    "\U0001f3fe": "dark",
+    "\U0001f3ff": "dark",
+}
 _SEX = {"\u2640": "female", "\u2642": "male"}
 _NAME_BUDGET = 1000
 

@@ -14,7 +14,8 @@ _SLICE = 65_536
 _CUT_ZONE = 1024
 _WRAPPED_LINE = 50
 _LINE = re.compile(r"[^\r\n]*[\r\n]*")
-_INNER_STOP = re.compile(r"[^\w\s,;:-]\W*\w")
+_SIGN = re.compile(r"[^\w\s,;:-]")
+_WORD = re.compile(r"\w")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _OPENING = "([{\u201c\u2018\u00ab\u201e"
 # The library keeps a quotation whole, however long, and pairs stray quotes; what follows must not move a boundary.
@@ -52,8 +53,6 @@ def _paragraphs(text: str) -> Iterator[Span]:
         if match.end() == len(text) or not _is_wrapped(text, match.start(), match.end()):
             yield start, match.end()
             start = match.end()
-            if start == len(text):
-                return
 
 
 def _is_wrapped(text: str, start: int, end: int) -> bool:
@@ -61,7 +60,7 @@ def _is_wrapped(text: str, start: int, end: int) -> bool:
         return False
     line = text[start:end].rstrip()
     last = line[-1:]
-    if text.count("\n", start + len(line), end) + text.count("\r", start + len(line), end) > 1 and text[end - 2 : end] != "\r\n":
+    if text[start + len(line) : end].strip(" \t") not in ("\n", "\r\n", "\r"):
         return False
     return last.isalnum() or last in (",", ";", "-")
 
@@ -78,7 +77,8 @@ def _slices(text: str, spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def _sentence_ends(text: str, start: int, end: int) -> Iterator[int]:
-    if not _INNER_STOP.search(text, start, end):
+    sign = _SIGN.search(text, start, end)
+    if not sign or not _WORD.search(text, sign.end(), end):
         yield end
         return
     plain = _SURROGATES.sub("\ufffd", text[start:end]).translate(_UNQUOTED)
@@ -142,9 +142,8 @@ def _windows(sentence: str, token_offsets: Callable[[str], list[Span]], max_toke
         yield start, end
         behind = max(first + 1, bisect_left(starts, end))
         first = _next_start(sentence, starts, max(first + 1, behind - max_tokens // 4), behind)
-        start = min(starts[first], end) if first < len(starts) else end
-    if start < len(sentence):
-        yield start, len(sentence)
+        start = min(starts[first], end)
+    yield start, len(sentence)
 
 
 def _fitting_end(
@@ -161,7 +160,7 @@ def _next_start(sentence: str, starts: Sequence[int], first: int, behind: int) -
 
 
 def coverage(text: str, pieces: Iterable[Span]) -> float:
-    """Return the share of the non-blank characters of ``text`` that lie inside some piece, 0 to 1; 1 if all is blank."""
+    """Return the share of the non-blank characters of ``text`` inside some piece, 0 to 1; 1 if all is blank."""
     total = _solid(text)
     covered = 0
     done = 0

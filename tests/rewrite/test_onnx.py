@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
-from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import Tokenizer
 
 from guardrail._runtime import Deadline
 from guardrail.errors import DeadlineError, ModelIntegrityError, ModelRuntimeError
@@ -23,6 +23,8 @@ from guardrail.rewrite.base import RewriteRequest
 from guardrail.rewrite.decode import Cache, Decoder, greedy, lookup
 from guardrail.rewrite.onnx import OnnxRewriter
 from guardrail.training.rewriter.tiny import CONTROLS, END, SHAPE, tiny_model, tiny_tokenizer
+
+pytestmark = pytest.mark.training
 
 TALKATIVE = tiny_model(seed=0)
 FINISHING = tiny_model(seed=2, end_bias=2.0)
@@ -79,8 +81,16 @@ def test_reading_in_pieces_gives_the_logits_of_one_read() -> None:
     decoder.logits(first, ids[:20], 1)
     second = decoder.cache(len(ids), first)
     rest = decoder.logits(second, ids[20:], 30)
-    np.testing.assert_allclose(rest, whole[20:], atol=1e-3)
+    np.testing.assert_array_equal(rest, whole[20:])
     assert first.length == 20
+
+
+def test_a_cache_that_is_too_small_or_too_large_is_refused() -> None:
+    decoder = Decoder(TALKATIVE)
+    with pytest.raises(ModelRuntimeError, match="do not fit"):
+        decoder.logits(decoder.cache(5), [9] * 7, 1)
+    with pytest.raises(ModelRuntimeError, match="do not fit"):
+        decoder.cache(decoder.context)
 
 
 @given(st.lists(st.integers(0, 4), max_size=40), st.integers(0, 8))
@@ -136,18 +146,20 @@ def test_a_deadline_stops_a_running_answer_and_the_model_stays_usable() -> None:
 
 
 def test_a_sentence_that_cannot_fit_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = rewriter(max_new_tokens=20)
-    model.rewrite(requests(["warm"]), Deadline())
+    model, roomy = rewriter(max_new_tokens=20), rewriter(max_new_tokens=SHAPE.context - 40)
+    for warm in (model, roomy):
+        warm.rewrite(requests(["warm"]), Deadline())
     monkeypatch.setattr(Decoder, "logits", lambda *_: pytest.fail("the model was run"))
     assert model.rewrite(requests(["a" * 21]), Deadline()) == [""]
     flags = tuple((f"label {i}", "é" * 80) for i in range(4))
     long = RewriteRequest("short", before="é" * 160, after="é" * 160, flags=flags)
-    assert rewriter(max_new_tokens=SHAPE.context).rewrite([long], Deadline()) == [""]
+    assert roomy.rewrite([long], Deadline()) == [""]
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from([*CONTROLS, "user\n", "a", "<|", "|>", "é", "\x00"]), max_size=6).map("".join))
 def test_no_text_turns_into_control_tokens(text: str) -> None:
+    SHARED.rewrite(requests(["warm"]), Deadline())
     fed: list[list[int]] = []
     run = Decoder.logits
 
@@ -162,14 +174,12 @@ def test_no_text_turns_into_control_tokens(text: str) -> None:
         SHARED.rewrite([RewriteRequest(text)], Deadline())
     reading = next(ids for ids in fed if len(ids) >= len(SUFFIX))
     assert [token for token in reading if token < len(CONTROLS)] == [token for token in SUFFIX if token < len(CONTROLS)]
-    assert Tokenizer.from_buffer(TOKENIZER).decode(reading[: -len(SUFFIX)]) == text
+    assert Tokenizer.from_buffer(TOKENIZER).decode(reading[: reading.index(END)]) == text
 
 
 def test_threads_share_one_rewriter() -> None:
     model, answers = rewriter(), []
-    threads = [
-        threading.Thread(target=lambda: answers.append(model.rewrite(requests(), Deadline()))) for _ in range(6)
-    ]
+    threads = [threading.Thread(target=lambda: answers.append(model.rewrite(requests(), Deadline()))) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -183,6 +193,10 @@ def test_nothing_loads_before_the_first_rewrite_and_broken_parts_are_named() -> 
     with pytest.raises(ModelRuntimeError) as caught:
         OnnxRewriter("tiny", FINISHING, b"{}").rewrite(requests(["secret words"]), Deadline())
     assert "secret" not in str(caught.value)
+    with pytest.raises(ModelRuntimeError) as caught:
+        SHARED.rewrite(requests(["secret \ud800 words"]), Deadline())
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_telemetry_is_off_before_onnxruntime_is_imported() -> None:

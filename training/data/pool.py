@@ -1,4 +1,4 @@
-"""Read the public pool of labelled rows as masked rows, a stratified share of each file, by recipe."""
+"""Read the public pool of labelled rows as masked rows, a random share of each file, by recipe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from guardrail.result import GROUPS
@@ -22,7 +22,7 @@ NAMES = {
 }
 QUALITY = {"gold": 1.0, "silver": 0.6, "synthetic": 0.4, "noisy": 0.25}
 CLEAN_PROSE = ("clean_llm_outputs", "bold_wiki", "boolq_wiki")
-CLEAN_REPLIES = ("normal_oasst", "normal_gpteacher", "normal_dolly_sub", "normal_seed_tasks")
+CLEAN_REPLIES = ("normal_oasst", "normal_gpteacher", "normal_dolly_sub", "normal_seed_tasks", "clean_llm_outputs")
 Splitter = Callable[[str], tuple[tuple[int, int], ...]]
 
 
@@ -63,7 +63,7 @@ def to_row(raw: Mapping[str, object], name: str) -> Row:
 
 
 def read_pool(folder: Path, caps: Mapping[str, int], split: Splitter, seed: int) -> list[Row]:
-    """Read at most ``caps[name]`` rows of each named file, classes kept in proportion, in an order fixed by ``seed``.
+    """Read at most ``caps[name]`` rows of each named file, a random sample in an order fixed by ``seed``.
 
     Long clean prose is cut into sentences, since the run time judges sentences. The neutral side of a pair joins as
     a row on which the pair's labels are absent.
@@ -77,10 +77,10 @@ def read_pool(folder: Path, caps: Mapping[str, int], split: Splitter, seed: int)
     return rows
 
 
-def clean_replies(folder: Path, fold: str = "dev", names: tuple[str, ...] = (*CLEAN_REPLIES, "clean_llm_outputs")) -> list[str]:
+def clean_replies(folder: Path, fold: str = "dev", names: Sequence[str] = CLEAN_REPLIES) -> list[str]:
     """Return whole assistant replies that are taken to be clean, for thresholds; one fold by text hash."""
-    texts = (str(raw.get("response") or raw.get("text")) for name in names for raw in read_file(folder, name))
-    return [text for text in texts if fold_of(text) == fold]
+    texts = (raw.get("response") or raw.get("text") for name in names for raw in read_file(folder, name))
+    return [text for text in texts if isinstance(text, str) and text.strip() and fold_of(text) == fold]
 
 
 def _labelled(folder: Path, name: str) -> Iterator[Row]:

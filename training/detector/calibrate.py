@@ -1,4 +1,4 @@
-"""Calibrate a detector: probabilities that mean what they say, and thresholds by false-positive rate on clean replies."""
+"""Calibrate a detector: probabilities that mean what they say, thresholds by false-positive rate on clean replies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIN_POSITIVES = 8
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """A label's calibrated probability is sigmoid(scale * logit + shift); ``ece`` is measured on the rows it was fitted on."""
+    """A label's calibrated probability is sigmoid(scale * logit + shift); ``ece`` is of the rows it was fitted on."""
 
     scale: float
     shift: float
@@ -25,8 +25,9 @@ class Scaling:
 
 def logit(probabilities: np.ndarray) -> np.ndarray:
     """Return log-odds of probabilities, clipped to stay finite."""
-    clipped = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
-    return np.log(clipped / (1 - clipped))
+    clipped: np.ndarray = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
+    odds: np.ndarray = np.log(clipped / (1 - clipped))
+    return odds
 
 
 def fit(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> dict[str, Scaling]:
@@ -69,7 +70,12 @@ def thresholds(clean: Sequence[Mapping[str, float]]) -> dict[str, dict[str, floa
 
     ``clean`` holds the whole-text scores of clean texts. All labels get the same quantile, as strict as the target
     needs, and never less than 0.5: below that a calibrated score says "rather not".
+
+    Raises:
+        ValueError: there is no clean text.
     """
+    if not clean:
+        raise ValueError("thresholds need clean texts and got none; give the folder of the whole pool")
     table = np.array([[row[label] for label in LABELS] for row in clean])
     found = {}
     for target in TARGETS:
@@ -84,5 +90,6 @@ def thresholds(clean: Sequence[Mapping[str, float]]) -> dict[str, dict[str, floa
 
 
 def _limits(table: np.ndarray, quantile: float) -> np.ndarray:
-    cut = np.quantile(table, quantile, axis=0, method="higher") + 1e-4
-    return np.clip(cut, FLOOR, 0.9999)
+    # The step above the quantile survives the rounding to four digits, so that the quantile itself is not flagged.
+    limits: np.ndarray = np.clip(np.quantile(table, quantile, axis=0, method="higher") + 1e-4, FLOOR, 1.0)
+    return limits

@@ -22,11 +22,15 @@ OUTPUTS = ("logits", "group_logits", "token_logits")
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far two files' label probabilities lie apart: largest and mean difference, and the share of equal verdicts at 0.5."""
+    """How far an exported file lies from its network.
+
+    ``largest`` and ``mean`` difference of label probabilities, ``agreement`` as the share of equal verdicts at 0.5.
+    """
 
     largest: float
     mean: float
     agreement: float
+    rows: int
 
 
 def export_fp32(net: DetectorNet, path: Path) -> None:
@@ -50,12 +54,13 @@ def export_fp32(net: DetectorNet, path: Path) -> None:
 
 
 def quantize(source: Path, target: Path) -> None:
-    """Quantise weights to int8 per channel, activations at run time; no offline graph optimiser (it slows the result down)."""
+    """Quantise weights to int8 per channel, activations at run time."""
     _ort.runtime()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     model = onnx.load(str(source))
     del model.graph.value_info[:]
+    # No offline graph optimiser before this: it slows the result down.
     options = {"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT}
     quantize_dynamic(model, str(target), per_channel=True, weight_type=QuantType.QInt8, extra_options=options)
 
@@ -72,10 +77,12 @@ def export_int8(net: DetectorNet, path: Path) -> None:
 def predict_onnx(path: Path, items: Sequence[Encoded], token_budget: int = 1024, threads: int = 1) -> Predictions:
     """Return an exported file's probabilities for every item, in the order given."""
     session = _ort.session(path.read_bytes(), threads)
+    if not items:
+        raise ValueError("predict_onnx needs at least one row")
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray] | None] = [None] * len(items)
     for batch in batches(items, token_budget):
         feed = {"input_ids": batch.input_ids.numpy(), "attention_mask": batch.attention_mask.numpy()}
-        labels, groups, tokens = (1 / (1 + np.exp(-out)) for out in session.run(OUTPUTS, feed))
+        labels, groups, tokens = (1 / (1 + np.exp(-np.clip(out, -40, 40))) for out in session.run(OUTPUTS, feed))
         for row, index in enumerate(batch.index):
             rows[index] = labels[row], groups[row], tokens[row, : len(items[index].ids)].astype(np.float16)
     done = [row for row in rows if row is not None]
@@ -86,4 +93,5 @@ def parity(net: DetectorNet, path: Path, items: Sequence[Encoded]) -> Parity:
     """Compare the exported file with the network on label probabilities."""
     ours, theirs = predict(net, items).labels, predict_onnx(path, items).labels
     difference = np.abs(ours - theirs)
-    return Parity(float(difference.max()), float(difference.mean()), float(((ours > 0.5) == (theirs > 0.5)).mean()))
+    agreement = float(((ours > 0.5) == (theirs > 0.5)).mean())
+    return Parity(float(difference.max()), float(difference.mean()), agreement, len(items))

@@ -17,7 +17,7 @@ from guardrail.training.detector.model import DetectorNet
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Probabilities in [0, 1] per row: (N, labels), (N, groups) and a list of (tokens, labels) arrays in half precision."""
+    """Probabilities in [0, 1] per row: (N, labels), (N, groups), and (tokens, labels) arrays in half precision."""
 
     labels: np.ndarray
     groups: np.ndarray

@@ -1,12 +1,13 @@
-"""Measure a detector bundle as it runs in production: on authored rows kept out of training, the pool's dev fold, clean replies.
+"""Measure a detector bundle as it runs: on authored rows kept out of training, the pool's dev fold and clean replies.
 
-    python -m guardrail.training.evaluate.detector --bundle BUNDLE --data POOL --out report.json
+python -m guardrail.training.evaluate.detector --bundle BUNDLE --data POOL --out report.json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,12 +21,13 @@ from guardrail.models.bundle import open_bundle
 from guardrail.policy import Policy
 from guardrail.result import Detection, Label
 from guardrail.text.windows import split_sentences
-from guardrail.training.data.authored import Authored, read_authored
+from guardrail.training.data.authored import Authored, read_authored, span_offsets
 from guardrail.training.data.pool import clean_replies, read_pool
 from guardrail.training.data.schema import LABELS, Row
 from guardrail.training.evaluate.metrics import auc, macro_f1, span_f1
 
 CHUNK = 64
+MIN_OF_EACH = 10
 DEV_CAPS = {
     "toxigen_annotated": 9000,
     "implicit_hate": 6000,
@@ -50,18 +52,22 @@ def detect_all(judge: Judge, texts: Sequence[str]) -> list[Detection]:
 
 
 def authored_table(judge: Judge, items: Sequence[Authored]) -> Table:
-    """Return, per label and for any label: AUC of its positives against all clean rows, recall, false positives, span F1."""
+    """Return per label and for any label: AUC of its positives against all clean rows, recall, false positives.
+
+    The entry for any label has the character F1 of the spans of flagged rows as well.
+    """
     found = detect_all(judge, [item.text for item in items])
     clean = [d for d, item in zip(found, items, strict=True) if not item.labels]
     table: Table = {"any": _row(found, clean, [bool(item.labels) for item in items], None)}
     for label in LABELS:
         table[label] = _row(found, clean, [label in item.labels for item in items], Label(label))
     spans = [
-        span_f1([(f.start, f.end) for f in d.findings], [(item.text.index(s), item.text.index(s) + len(s)) for s in item.spans])
+        span_f1([(f.start, f.end) for f in d.findings], span_offsets(item))
         for d, item in zip(found, items, strict=True)
         if item.labels and d.flagged
     ]
-    table["any"]["span_f1_where_flagged"] = float(np.mean(spans)) if spans else float("nan")
+    table["any"]["clean"] = float(len(clean))
+    table["any"]["span_f1_where_flagged"] = _mean(spans)
     return table
 
 
@@ -76,8 +82,8 @@ def pool_table(judge: Judge, rows: Sequence[Row]) -> Table:
     table: Table = {}
     for head, values in sorted(by_head.items()):
         scores, truth, flagged = (np.array(column) for column in zip(*values, strict=True))
-        entry = {"rows": float(len(values)), "false_positives": float(flagged[truth == 0].mean()) if (truth == 0).any() else float("nan")}
-        if min((truth == 1).sum(), (truth == 0).sum()) >= 10:
+        entry = {"rows": float(len(values)), "false_positives": _mean(flagged[truth == 0].tolist())}
+        if min((truth == 1).sum(), (truth == 0).sum()) >= MIN_OF_EACH:
             entry |= {"auc": auc(scores, truth), "macro_f1": macro_f1(flagged.astype(int), truth)}
         table[head] = entry
     return table
@@ -86,8 +92,8 @@ def pool_table(judge: Judge, rows: Sequence[Row]) -> Table:
 def clean_table(judge: Judge, texts: Sequence[str]) -> dict[str, float]:
     """Return the share of whole clean replies that any label flags, and that each label flags."""
     found = detect_all(judge, texts)
-    rates = {label: float(np.mean([any(f.label == label for f in d.findings) for d in found])) for label in LABELS}
-    return {"replies": float(len(texts)), "any": float(np.mean([d.flagged for d in found])), **rates}
+    rates = {label: _mean([_flagged(d, Label(label)) for d in found]) for label in LABELS}
+    return {"replies": float(len(texts)), "any": _mean([d.flagged for d in found]), **rates}
 
 
 def evaluate(bundle: Path, pool: Path, policy: Policy | None = None) -> dict[str, object]:
@@ -101,20 +107,37 @@ def evaluate(bundle: Path, pool: Path, policy: Policy | None = None) -> dict[str
     }
 
 
-def _row(found: Sequence[Detection], clean: Sequence[Detection], truth: Iterable[bool], label: Label | None) -> dict[str, float]:
+def to_json(report: Mapping[str, object]) -> str:
+    """Return a report as JSON text, with null for every figure that could not be measured."""
+    return json.dumps(_without_nan(report), indent=1, allow_nan=False)
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _row(
+    found: Sequence[Detection], clean: Sequence[Detection], truth: Iterable[bool], label: Label | None
+) -> dict[str, float]:
     positives = [d for d, positive in zip(found, truth, strict=True) if positive]
     scores = np.array([_score(d.scores, label) for d in [*positives, *clean]])
     return {
         "positives": float(len(positives)),
         "auc": auc(scores, np.array([1] * len(positives) + [0] * len(clean))),
-        "recall": float(np.mean([_flagged(d, label) for d in positives])) if positives else float("nan"),
-        "recall_by_any_label": float(np.mean([d.flagged for d in positives])) if positives else float("nan"),
-        "false_positives": float(np.mean([_flagged(d, label) for d in clean])),
+        "recall": _mean([_flagged(d, label) for d in positives]),
+        "recall_by_any_label": _mean([d.flagged for d in positives]),
+        "false_positives": _mean([_flagged(d, label) for d in clean]),
     }
 
 
 def _score(scores: Mapping[Label, float], label: Label | None) -> float:
     return scores[label] if label else max(scores[Label(name)] for name in LABELS)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
 
 
 def _flagged(detection: Detection, label: Label | None) -> bool:
@@ -128,7 +151,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the public pool")
     parser.add_argument("--out", type=Path, help="write the tables as JSON")
     args = parser.parse_args()
-    report = json.dumps(evaluate(args.bundle, args.data), indent=1)
+    report = to_json(evaluate(args.bundle, args.data))
     print(report)
     if args.out:
         args.out.write_text(report + "\n", encoding="utf-8")

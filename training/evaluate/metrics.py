@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 
@@ -28,7 +30,7 @@ def macro_f1(predicted: np.ndarray, truth: np.ndarray) -> float:
     return (f1(predicted, truth) + f1(1 - predicted, 1 - truth)) / 2
 
 
-def span_f1(found: list[tuple[int, int]], gold: list[tuple[int, int]]) -> float:
+def span_f1(found: Iterable[tuple[int, int]], gold: Iterable[tuple[int, int]]) -> float:
     """Return the character F1 of one text's spans; 1 when both are empty (the measure of SemEval-2021 task 5)."""
     left = {i for start, end in found for i in range(start, end)}
     right = {i for start, end in gold for i in range(start, end)}

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from guardrail.errors import ConfigError
 from guardrail.rewrite.prompt import PROMPT_VERSION
-from guardrail.training.rewriter.bundle import Facts, file_sha256, write_bundle
+from guardrail.training.bundles import Facts, file_sha256, write_bundle
 from guardrail.training.rewriter.gguf import LlamaShape
 
 VERSION = "1.0.0"
@@ -36,7 +36,7 @@ def export_adapter(
     base = tomllib.loads((base_dir / "bundle.toml").read_text(encoding="utf-8"))
     config, tensors = _config(peft_dir), adapter_tensors(peft_dir, projections(base["generation"]), scale)
     out_dir.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, out_dir / "adapter.safetensors")
+    (out_dir / "adapter.safetensors").write_bytes(save(tensors))
     lora = {"rank": int(str(config["r"])), "alpha": float(str(config["lora_alpha"])), "scale": scale}
     facts: Facts = {
         "name": f"rewriter-{name}",
@@ -82,10 +82,12 @@ def adapter_tensors(
         down = weights.pop(key.format("A"), np.zeros((0, width))).T
         up = weights.pop(key.format("B"), np.zeros((height, 0))).T * factor
         if (down.shape[0], up.shape[1]) != (width, height) or down.shape[1] != up.shape[0]:
-            raise ConfigError(f"{name} has LoRA shapes {down.shape} and {up.shape}; the base needs ({width}, r) and (r, {height})")
-        tensors[f"{name}.A"], tensors[f"{name}.B"] = (np.ascontiguousarray(part, np.float16) for part in (down, up))
+            got = f"{down.shape} and {up.shape}"
+            raise ConfigError(f"{name} has LoRA shapes {got}; the base needs ({width}, r) and (r, {height})")
+        with np.errstate(over="ignore"):
+            tensors[f"{name}.A"], tensors[f"{name}.B"] = (np.ascontiguousarray(part, np.float16) for part in (down, up))
     if weights:
-        raise ConfigError(f"the adapter also changes {min(weights)!r}, which the base cannot take; train the projections only")
+        raise ConfigError(f"the adapter also changes {min(weights)!r}; train the base's projections only")
     if not all(np.isfinite(value).all() for value in tensors.values()):
         raise ConfigError("the adapter has numbers that float16 cannot hold; it has diverged, train it again")
     return tensors
@@ -102,5 +104,6 @@ def _config(peft_dir: Path) -> dict[str, object]:
     config: dict[str, object] = json.loads((peft_dir / "adapter_config.json").read_text(encoding="utf-8"))
     used = [key for key in _REFUSED if config.get(key)]
     if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none" or used:
-        raise ConfigError(f"the adapter is not plain LoRA ({', '.join(used) or config.get('peft_type')}); train it with LoraConfig's defaults")
+        what = ", ".join(used) or f"{config.get('peft_type')}, bias {config.get('bias')}"
+        raise ConfigError(f"the adapter is not plain LoRA ({what}); train it with LoraConfig's defaults")
     return config

@@ -1,7 +1,7 @@
 """Export the rewriter: a GGUF file becomes the base bundle, a PEFT adapter becomes an adapter bundle over it.
 
-python -m guardrail.training.rewriter.export base --gguf FILE --package NAME --out BASE --hf CHECKPOINT --sentences JSONL
-python -m guardrail.training.rewriter.export adapter --peft DIR --name sr --base BASE --out DIR --hf CHECKPOINT --sentences JSONL
+python -m guardrail.training.rewriter.export base --gguf FILE --package NAME --out BASE --hf CHECKPOINT --sentences F
+python -m guardrail.training.rewriter.export adapter --peft DIR --name sr --base BASE --out DIR --hf CHECKPOINT
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from guardrail.errors import ConfigError
 from guardrail.rewrite.adapter import lora_inputs
 from guardrail.rewrite.decode import Decoder
 from guardrail.training.rewriter.adapter import adapter_tensors, export_adapter, projections
-from guardrail.training.rewriter.bundle import Facts, file_sha256, write_bundle
+from guardrail.training.bundles import Facts, file_sha256, write_bundle
 from guardrail.training.rewriter.gguf import LlamaGguf
 from guardrail.training.rewriter.graph import build
 from guardrail.training.rewriter.parity import Parity, parity
@@ -90,12 +90,12 @@ def _card(origin: dict[str, str], size: int, figures: Parity | None) -> list[str
     card = [
         "# rewriter-base",
         "",
-        "SmolLM2-135M-Instruct (HuggingFaceTB, Apache-2.0), repacked for onnxruntime; on its own it is no rewriter, the",
-        "adapters over it are.",
+        "SmolLM2-135M-Instruct (HuggingFaceTB, Apache-2.0), repacked for onnxruntime. On its own it is no rewriter;",
+        "the adapters over it are.",
         "",
         f"- source: `{origin['file']}` from the package `{origin['package']}`, sha256 `{origin['sha256']}`",
-        "- weights: the source's Q4_1 blocks and Q8_0 embedding, bit for bit, no second quantisation; the kernels round",
-        "  activations to 8 bits",
+        "- weights: the source's Q4_1 blocks and Q8_0 embedding, bit for bit, no second quantisation",
+        "- arithmetic: the kernels round activations to 8 bits",
         f"- `model.onnx`: {size:,} bytes, at most {CONTEXT} positions",
     ]
     if figures is not None:
@@ -127,7 +127,8 @@ def main() -> None:
     options = _arguments()
     sentences = read_sentences(options.sentences, options.count) if options.sentences else []
     if options.command == "base":
-        figures = export_base(options.gguf, options.out, package=options.package, hf_dir=options.hf, sentences=sentences)
+        gguf, out, package = options.gguf, options.out, options.package
+        figures = export_base(gguf, out, package=package, hf_dir=options.hf, sentences=sentences)
     else:
         figures = compare(options.base, options.hf, sentences, options.peft) if options.hf else None
         measured = ("", "## Against PyTorch in float32, merged", "", *figures.lines()) if figures else ()

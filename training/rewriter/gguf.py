@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGUFReader
 
-_CONTROL_TOKEN = 3
+_CONTROL_TOKEN = "3"
 _BLOCK = 32
 
 
@@ -105,16 +105,16 @@ class LlamaGguf:
 
     def end_id(self) -> int:
         """Return the id of the token that ends a turn."""
-        return int(self._field("tokenizer.ggml.eos_token_id"))  # type: ignore[call-overload]
+        return int(str(self._field("tokenizer.ggml.eos_token_id")))
 
     def tokenizer_json(self) -> str:
         """Return the tokenizer in the ``tokenizers`` library's format: byte-level BPE with every digit on its own.
 
         There is no unknown token: a byte that the vocabulary lacks is left out, never turned into a control token.
         """
-        if self._field("tokenizer.ggml.pre") != "smollm":
-            raise ValueError(f"tokenizer.ggml.pre is {self._field('tokenizer.ggml.pre')!r}; only 'smollm' is known here")
-        tokens, kinds = self._strings("tokenizer.ggml.tokens"), list(self._field("tokenizer.ggml.token_type"))  # type: ignore[call-overload]
+        if (splitter := self._field("tokenizer.ggml.pre")) != "smollm":
+            raise ValueError(f"tokenizer.ggml.pre is {splitter!r}; only 'smollm' is known here")
+        tokens, kinds = self._strings("tokenizer.ggml.tokens"), self._strings("tokenizer.ggml.token_type")
         flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
         byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
         document = {
@@ -148,7 +148,7 @@ class LlamaGguf:
 
     def _read_shape(self) -> LlamaShape:
         def number(key: str) -> float:
-            return float(self._field(f"llama.{key}"))  # type: ignore[arg-type]
+            return float(str(self._field(f"llama.{key}")))
 
         heads, hidden = int(number("attention.head_count")), int(number("embedding_length"))
         return LlamaShape(
@@ -177,7 +177,7 @@ class LlamaGguf:
     def _blocks(self, name: str, kind: str, size: int) -> npt.NDArray[np.uint8]:
         tensor = self._tensors[f"{name}.weight"]
         if tensor.tensor_type.name != kind:
-            raise ValueError(f"{name} is {tensor.tensor_type.name}, not {kind}; only a Q4_1 body with a Q8_0 embedding is exact")
+            raise ValueError(f"{name} is {tensor.tensor_type.name}, not {kind}; choose a file that mixes Q4_1 and Q8_0")
         columns, rows = (int(n) for n in tensor.shape)
         return np.array(tensor.data).view(np.uint8).reshape(rows, columns // _BLOCK, size)
 

@@ -130,7 +130,7 @@ class _Builder:
         at, shape = f"layers.{layer}", self.shape
         past = [f"past_key_{layer}", f"past_value_{layer}"]
         present = [f"present_key_{layer}", f"present_value_{layer}"]
-        size = [1, shape.kv_heads, "capacity", shape.head_size]
+        size: list[int | str] = [1, shape.kv_heads, "capacity", shape.head_size]
         for name in past:
             self._input(name, TensorProto.FLOAT, size)
         for name in present:
@@ -211,7 +211,9 @@ class _Builder:
 
     def _nodes(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **settings: int | float) -> None:
         domain = "com.microsoft" if kind in _MICROSOFT else ""
-        self.nodes.append(helper.make_node(kind, inputs, outputs, name=outputs[0], domain=domain, **settings))
+        node = helper.make_node(kind, inputs, outputs, name=outputs[0], domain=domain)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(settings.items()))
+        self.nodes.append(node)
 
 
 _KERNEL = {"block_size": _BLOCK, "accuracy_level": _INT8_ACTIVATIONS}

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TypeVar
 
+from guardrail.errors import ConfigError
 from guardrail.training.rewriter.pairs import PairSettings
 
 S = TypeVar("S")
@@ -63,3 +67,29 @@ class Recipe:
     optim: OptimSettings = field(default_factory=OptimSettings)
     run: RunSettings = field(default_factory=RunSettings)
     pairs: PairSettings = field(default_factory=PairSettings)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe; raises ``ConfigError`` on an unknown table or key, or a schedule that does not exist."""
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    known = [one.name for one in fields(Recipe)]
+    if unknown := sorted(set(tables) - set(known)):
+        raise ConfigError(f"recipe {path.name!r} has unknown table {unknown[0]!r}; known are {', '.join(known)}")
+    recipe = Recipe(
+        model=_settings(ModelSettings, "model", tables),
+        lora=_settings(LoraSettings, "lora", tables),
+        optim=_settings(OptimSettings, "optim", tables),
+        run=_settings(RunSettings, "run", tables),
+        pairs=_settings(PairSettings, "pairs", tables),
+    )
+    if recipe.optim.schedule not in {"cosine", "linear"}:
+        raise ConfigError(f"optim.schedule is {recipe.optim.schedule!r}; use 'cosine' or 'linear'")
+    return recipe
+
+
+def _settings(kind: type[S], name: str, tables: Mapping[str, Mapping[str, object]]) -> S:
+    table = tables.get(name, {})
+    allowed = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(table) - allowed):
+        raise ConfigError(f"recipe key {name}.{unknown[0]} is unknown; known are {', '.join(sorted(allowed))}")
+    return kind(**table)

@@ -61,36 +61,6 @@ class Tokenizer(Protocol):
         """Return the token ids of ``text``."""
 
 
-def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
-    """Return the token ids of ``text``."""
-
-
-def load_recipe(path: Path) -> Recipe:
-    """Read a recipe; raises ``ConfigError`` on an unknown table or key, or a schedule that does not exist."""
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    known = [one.name for one in fields(Recipe)]
-    if unknown := sorted(set(tables) - set(known)):
-        raise ConfigError(f"recipe {path.name!r} has unknown table {unknown[0]!r}; known are {', '.join(known)}")
-    recipe = Recipe(
-        model=_settings(ModelSettings, "model", tables),
-        lora=_settings(LoraSettings, "lora", tables),
-        optim=_settings(OptimSettings, "optim", tables),
-        run=_settings(RunSettings, "run", tables),
-        pairs=_settings(PairSettings, "pairs", tables),
-    )
-    if recipe.optim.schedule not in {"cosine", "linear"}:
-        raise ConfigError(f"optim.schedule is {recipe.optim.schedule!r}; use 'cosine' or 'linear'")
-    return recipe
-
-
-def _settings(kind: type[S], name: str, tables: Mapping[str, Mapping[str, object]]) -> S:
-    table = tables.get(name, {})
-    allowed = {one.name for one in fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(set(table) - allowed):
-        raise ConfigError(f"recipe key {name}.{unknown[0]} is unknown; known are {', '.join(sorted(allowed))}")
-    return kind(**table)
-
-
 def encode(example: Example, tokenizer: Tokenizer) -> Encoded:
     """Tokenise one example without its prefix; the answer is the target and the end-of-turn token."""
     prompt = tokenizer.encode(body(example.request) + SUFFIX, add_special_tokens=False)
@@ -257,7 +227,7 @@ def _evaluate(
     progress.stale = 0 if better else progress.stale + 1
     if better:
         progress.best_loss, progress.best_step = loss, progress.step
-        model.save_pretrained(str(out))
+        model.save_pretrained(str(out), save_embedding_layers=False)
     _say(step=progress.step, dev_loss=loss, best=progress.best_loss, seconds=progress.seconds)
 
 
@@ -282,7 +252,10 @@ def _checkpoint(model: PeftModel, optimizer: torch.optim.Optimizer, progress: Pr
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    adapter = {name: value.contiguous() for name, value in get_peft_model_state_dict(model).items()}
+    adapter = {
+        name: value.contiguous()
+        for name, value in get_peft_model_state_dict(model, save_embedding_layers=False).items()
+    }
     save_file(adapter, fresh / "adapter.safetensors")
     moments = {
         f"{index}.{name}": value.contiguous()
@@ -343,7 +316,9 @@ def _load(recipe: Recipe, base: Path) -> tuple[nn.Module, Tokenizer]:
     torch.set_num_threads(recipe.model.threads)
     torch.manual_seed(recipe.run.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model: nn.Module = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, recipe.model.dtype))
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, recipe.model.dtype))
+    # PEFT copies this into adapter_config.json, where a path of this machine has no place.
+    model.name_or_path = base.name
     return model.to(device), AutoTokenizer.from_pretrained(base)  # type: ignore[no-untyped-call]
 
 

@@ -1,4 +1,4 @@
-"""Make a tiny rewriter with random weights: the same graph and tokenizer kind as the real one, for tests and dry runs."""
+"""Make a tiny rewriter with random weights, of the real one's graph and tokenizer kind, for tests and dry runs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SHAPE = LlamaShape(
     vocab=len(CONTROLS) + 256,
     context=1024,
     rope_base=10_000.0,
-    norm_epsilon=1e-5,
+    norm_epsilon=2.0**-17,
 )
 
 
 class RandomWeights:
-    """Weights drawn from ``seed`` and the tensor's name; ``end_bias`` scales the end token's row, 0 so that it never wins."""
+    """Weights drawn from ``seed`` and the tensor's name; ``end_bias`` scales the end token's row."""
 
     def __init__(self, shape: LlamaShape = SHAPE, *, seed: int = 0, end_bias: float = 0.0) -> None:
         self.shape, self._seed, self._end_bias = shape, seed, end_bias
@@ -63,7 +63,8 @@ _PROJECTIONS = {stored: name for name, stored in GGUF_NAMES.items()}
 
 def tiny_model(*, seed: int = 0, end_bias: float = 0.0) -> bytes:
     """Return the ONNX file of a random two-layer model; with ``end_bias`` 0 it never ends its answer."""
-    model: bytes = build(RandomWeights(seed=seed, end_bias=end_bias), SHAPE.context).SerializeToString(deterministic=True)
+    weights = RandomWeights(seed=seed, end_bias=end_bias)
+    model: bytes = build(weights, SHAPE.context).SerializeToString(deterministic=True)
     return model
 
 
@@ -74,4 +75,5 @@ def tiny_tokenizer() -> bytes:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(list(CONTROLS))
-    return tokenizer.to_str().encode()
+    text: str = tokenizer.to_str()
+    return text.encode()

@@ -147,7 +147,7 @@ def main() -> int:
         ]
     )
     output.write_text(body + "\n", encoding="utf-8")
-    sys.stdout.write(f"{output}: {len(always)} always, {len(other)} other scripts, {len(loose)} loose, {len(territories)} flags\n")
+    sys.stdout.write(f"{output}: {len(always)} + {len(other)} + {len(loose)} letters, {len(territories)} flags\n")
     return 0
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-Scalar = str | int | float | bool | tuple[str, ...]
+Scalar = str | int | float | bool | tuple[str, ...] | tuple[float, ...]
 Facts = Mapping[str, Scalar | Mapping[str, Scalar]]
 
 

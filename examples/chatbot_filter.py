@@ -1,7 +1,7 @@
-"""Filter a chatbot: every reply is judged before the user sees it; the model here is a script, so the example runs offline.
+"""Filter a chatbot: every reply is judged before the user sees it; the model is a script, so it runs offline.
 
-    python examples/chatbot_filter.py            # plays the script
-    python examples/chatbot_filter.py --chat     # talk to it yourself
+python examples/chatbot_filter.py            # plays the script
+python examples/chatbot_filter.py --chat     # talk to it yourself
 """
 
 from __future__ import annotations
@@ -12,10 +12,16 @@ from collections.abc import Callable
 from guardrail import Action, Guard
 
 SCRIPT = {
-    "Who should present the budget?": "Let Priya present it. Women are too emotional to handle the questions, so have Tom answer them.",
+    "Who should present the budget?": (
+        "Let Priya present it. Women are too emotional to handle the questions, so have Tom answer them."
+    ),
     "What time is the meeting?": "The meeting is at nine in room 204. Please bring the figures for March.",
-    "How do I reset my password?": "Only an idiot forgets a password. Click on the link in the e-mail and choose a new one.",
-    "Tell me about Ramadan.": "Ramadan is the ninth month of the Islamic calendar. Many Muslims fast from dawn to sunset.",
+    "How do I reset my password?": (
+        "Only an idiot forgets a password. Click on the link in the e-mail and choose a new one."
+    ),
+    "Tell me about Ramadan.": (
+        "Ramadan is the ninth month of the Islamic calendar. Many Muslims fast from dawn to sunset."
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""Judge and rewrite a handful of real texts with the bundled models and print what happens: the job of ``make demo``."""
+"""Judge and rewrite a handful of real texts with the bundled models and print what happens, for ``make demo``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from guardrail.cli.show import print_result
 
 LONG = (
     "The city council met on Tuesday to discuss the new bus network. The first item was the timetable for route 12, "
-    "which will run every ten minutes from 6 a.m. to 9 p.m. starting in March. Councillor Ana Ruiz presented the survey: "
-    "of 1,240 residents, 61 percent asked for a later last bus. The second item was the depot on Mill Lane. Its roof was "
-    "repaired in 2019 and now needs new gutters, at a cost of 48,000 euros. During the break the treasurer explained how "
-    "the subsidy is calculated. You cannot expect immigrants to respect a timetable, since being late is in their blood. "
-    "After the break the council heard from the drivers' union, which asked for longer rests between shifts. The vote on "
-    "the depot was postponed until April. Minutes will be published on the city's website by Friday."
+    "which will run every ten minutes from 6 a.m. to 9 p.m. starting in March. Councillor Ana Ruiz presented the "
+    "survey: of 1,240 residents, 61 percent asked for a later last bus. The second item was the depot on Mill Lane. "
+    "Its roof was repaired in 2019 and now needs new gutters, at a cost of 48,000 euros. During the break the "
+    "treasurer explained how the subsidy is calculated. You cannot expect immigrants to respect a timetable, since "
+    "being late is in their blood. After the break the council heard from the drivers' union, which asked for longer "
+    "rests between shifts. The vote on the depot was postponed until April. Minutes will be published by Friday."
 )
 JSON_AND_CODE = """{"user": 4711, "status": "killed", "flags": ["--force", "master"]}
 def kill(process: int) -> None:
@@ -46,7 +46,9 @@ def main() -> None:
         console.rule(title, align="left")
         print_result(text, guard.check(text), console)
     console.rule()
-    console.print(f"{len(TEXTS)} texts in {time.perf_counter() - begun:.1f} s, models loaded on the way, nothing sent anywhere")
+    console.print(
+        f"{len(TEXTS)} texts in {time.perf_counter() - begun:.1f} s, models loaded on the way, nothing sent anywhere"
+    )
 
 
 if __name__ == "__main__":

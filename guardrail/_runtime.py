@@ -1,4 +1,4 @@
-"""Bound what a call may cost: a deadline that stops a running model, a limiter for callers, a check for forked processes."""
+"""Bound what a call may cost: a deadline that stops a running model, a limiter for callers, a renewal after a fork."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Limiter:
 
     @contextmanager
     def admit(self, deadline: Deadline) -> Iterator[None]:
-        """Hold one place for the block; raises ``OverloadedError`` when full and ``DeadlineError`` after waiting too long."""
+        """Hold a place for the block; raises ``OverloadedError`` when full, ``DeadlineError`` after too long a wait."""
         places, running = self._places, self._running
         if not places.acquire(blocking=False):
             most, waiting = self._limits

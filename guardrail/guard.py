@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from itertools import count
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import count
 
 import anyio
 import anyio.to_thread
@@ -14,7 +14,7 @@ from anyio.lowlevel import RunVar
 
 from guardrail._runtime import Deadline, Limiter
 from guardrail.detect.base import Detector
-from guardrail.errors import DeadlineError, GuardrailError, ModelIntegrityError, ModelRuntimeError
+from guardrail.errors import DeadlineError, GuardrailBlocked, GuardrailError, ModelIntegrityError, ModelRuntimeError
 from guardrail.judge import Judge
 from guardrail.mend import Mender
 from guardrail.policy import Decision, Policy
@@ -71,7 +71,7 @@ class Pipeline:
         return self._check(_checked(text), self._deadline())
 
     def check_many(self, texts: Iterable[str]) -> list[Result]:
-        """Check texts in order, each with its own time budget, with the same results as ``check``; raises as it does."""
+        """Check texts in order, each within its own time budget; the same results as ``check``, raises as it does."""
         return [self._check(text, self._deadline()) for text in _all_checked(texts)]
 
     async def acheck(self, text: str) -> Result:
@@ -79,10 +79,11 @@ class Pipeline:
 
         Cancelling it stops the model at its next step.
         """
+        _checked(text)
         deadline = self._deadline()
-        call = (self._check, _checked(text), deadline)
+        limiter = self._threads()
         try:
-            return await anyio.to_thread.run_sync(*call, abandon_on_cancel=True, limiter=self._threads())
+            return await anyio.to_thread.run_sync(self._check, text, deadline, abandon_on_cancel=True, limiter=limiter)
         finally:
             deadline.cancel()
 

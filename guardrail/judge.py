@@ -1,4 +1,4 @@
-"""Judge texts: normalise, cut into pieces, score every piece in one batch, map what is found back to the caller's text."""
+"""Judge texts: normalise, cut into pieces, score all pieces together, map what is found back to the caller's text."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Guard(Pipeline):
 
     @classmethod
     def from_config(cls, path: PathLike) -> Guard:
-        """Build a guard from a TOML file with ``[policy]`` and ``[models]``; raises ``ConfigError`` for unknown keys."""
+        """Build a guard from a TOML file with ``[policy]`` and ``[models]``; raises ``ConfigError`` if it is wrong."""
         settings = config.read_config(path)
         models = settings.models
         return cls(settings.policy, detector=models.detector, rewriter=models.rewriter, threads=models.threads)
@@ -64,7 +64,7 @@ def load_detector(name: PathLike, *, threads: int = 1) -> OnnxDetector:
 
 
 def load_rewriter(name: PathLike, *, threads: int = 1) -> LazyRewriter:
-    """Open a rewriter: an adapter bundle by name (``sr`` means ``rewriter-sr``) or folder, over the base that it names."""
+    """Open a rewriter: an adapter by name (``sr`` means ``rewriter-sr``) or folder, over the base that it names."""
     bundle = _find_rewriter(os.fspath(name))
     if bundle.kind not in ("rewriter-adapter", "rewriter-base"):
         raise ModelIntegrityError(f"bundle {bundle.name!r} is a {bundle.kind}; a rewriter is needed")

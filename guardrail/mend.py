@@ -31,8 +31,8 @@ class Mender:
     def mend(self, text: str, result: Result, decision: Decision, deadline: Deadline) -> Result:
         """Return ``result`` with the safe text and a ``Rewrite`` per changed stretch; its action is the one taken.
 
-        Raises ``ModelIntegrityError``, and ``DeadlineError`` unless the policy lets text pass on a timeout: this text is
-        known to be at fault, so it is masked then.
+        Raises ``ModelIntegrityError``, and ``DeadlineError`` unless the policy lets text pass on a timeout: this text
+        is known to be at fault, so it is masked then.
         """
         masks = [f for f in decision.findings if self._policy.action_for(f.label) is Action.MASK]
         flagged = [f for f in decision.findings if self._policy.action_for(f.label) is Action.REWRITE]

@@ -70,7 +70,7 @@ class Policy:
     on_unsupported_language: Action = Action.FLAG
     timeout_ms: int | None = 30_000
     max_chars: int = 1_000_000
-    max_rounds: int = 2
+    max_rounds: int = 3
     max_running: int = 4
     max_queued: int = 16
 

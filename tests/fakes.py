@@ -24,8 +24,11 @@ class WordDetector:
     """Score 0.9 for a label whose word occurs, 0.01 otherwise; every run of letters is a token."""
 
     name = "words@1"
-    languages = ("en",)
-    thresholds = {"fpr<=0.01": dict.fromkeys(MODEL_LABELS, 0.5), "fpr<=0.001": dict.fromkeys(MODEL_LABELS, 0.95)}
+    languages: tuple[str, ...] = ("en",)
+    thresholds: Mapping[str, Mapping[Label, float]] = {
+        "fpr<=0.01": dict.fromkeys(MODEL_LABELS, 0.5),
+        "fpr<=0.001": dict.fromkeys(MODEL_LABELS, 0.95),
+    }
 
     def __init__(self, max_tokens: int = 20, before: Callable[[], None] | None = None) -> None:
         self.max_tokens = max_tokens

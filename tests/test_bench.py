@@ -52,7 +52,7 @@ def test_the_report_names_what_it_measured() -> None:
     assert runs["detect 30 words, threads 1"] == runs["detect 120 words, threads 2"] == 2
     assert all(timing["p95_ms"] >= timing["p50_ms"] >= 0 for timing in report["timings"])
     assert "120 words: 2 threads against 1" in {ratio["name"] for ratio in report["ratios"]}
-    assert "rewriter-sr" in report["skipped"][0] and "skipped rewriting" in result.stderr
+    assert "sr'" in report["skipped"][0] and "skipped rewriting" in result.stderr
 
 
 def test_rewriting_is_measured_with_and_without_prompt_lookup(tmp_path: Path) -> None:

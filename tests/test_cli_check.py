@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -23,11 +24,12 @@ from guardrail._runtime import Deadline
 from guardrail.cli import app
 from guardrail.cli.show import print_result
 from guardrail.cli.texts import encodable, read_text, visible
-from guardrail.config import Config
+from guardrail.config import DETECTOR, Config
 from guardrail.detect.base import Detector, PieceScores
 from guardrail.errors import GuardrailError, ModelNotFoundError, ModelRuntimeError
 from guardrail.guard import Pipeline
-from guardrail.result import Action, Finding, Label
+from guardrail.models import store
+from guardrail.result import MODEL_LABELS, Action, Finding, Label
 from guardrail.result import Result as Judged
 from guardrail.rewrite.base import Rewriter, RewriteRequest
 from tests.fakes import MapRewriter, WordDetector, plain_words
@@ -117,7 +119,7 @@ def test_json_is_the_result() -> None:
     data = json.loads(result.stdout)
     assert list(data) == [field.name for field in fields(Judged)]
     assert data["action"] == "rewrite" and data["text"] == "The plain left early." and data["flagged"] is True
-    assert data["scores"] == {**dict.fromkeys(Label, 0.01), "gendered_term": 0.9, "obfuscation": 0.0}
+    assert data["scores"] == {label: {"gendered_term": 0.9, "obfuscation": 0.0}.get(label, 0.01) for label in Label}
     assert data["coverage"] == 1.0 and data["error"] is None and data["model"] == "words@1"
     (finding,) = data["findings"]
     assert (finding["label"], finding["start"], finding["end"], finding["sentence"]) == (
@@ -277,6 +279,66 @@ def test_a_missing_model_is_an_error() -> None:
         raise ModelNotFoundError("no model bundle 'x'; installed: none")
 
     assert "no model bundle 'x'" in one_line(run("check", BIASED, factory=factory))
+
+
+@pytest.fixture
+def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the one bundle of this release: a detector whose weights are damaged."""
+    folder = tmp_path / DETECTOR
+    folder.mkdir()
+    table = "".join(f"{label} = {{}}\n" for label in MODEL_LABELS)
+    text = f"""
+name = "{DETECTOR}"
+kind = "detector"
+version = "1"
+license = "MIT"
+max_tokens = 128
+languages = ["en"]
+labels = {json.dumps(MODEL_LABELS)}
+groups = []
+[calibration]
+{table.format(*["[1.0, 0.0]"] * len(MODEL_LABELS))}
+[thresholds."fpr<=0.01"]
+{table.format(*["0.5"] * len(MODEL_LABELS))}
+[files]
+"model.onnx" = "{"0" * 64}"
+"tokenizer.json" = "{"0" * 64}"
+"""
+    (folder / "bundle.toml").write_text(text, encoding="utf-8")
+    (folder / "model.onnx").write_bytes(b"damaged")
+    pin = hashlib.sha256(text.encode()).hexdigest()
+    (tmp_path / "manifest.toml").write_text(f'[bundles]\n{DETECTOR} = "{pin}"\n', encoding="utf-8")
+    monkeypatch.setattr(store, "BUILT_IN", tmp_path)
+    monkeypatch.setenv("GUARDRAIL_CACHE", str(tmp_path / "cache"))
+    return folder
+
+
+def run_bundled(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["check", BIASED, *arguments])
+
+
+def test_a_model_that_is_not_installed_is_an_error(bundled: Path) -> None:
+    message = one_line(run_bundled())
+    assert "no model bundle" in message and f"installed: {DETECTOR}" in message
+
+
+def test_a_damaged_model_file_is_an_error(bundled: Path) -> None:
+    result = run_bundled("--detect-only")
+    assert "model.onnx has sha256" in one_line(result) and "install the bundle again" in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_changed_model_description_is_an_error(bundled: Path) -> None:
+    (bundled / "bundle.toml").write_text("", encoding="utf-8")
+    assert "differs from the hash that this release pins" in one_line(run_bundled())
+
+
+def test_an_interrupted_check_exits_as_shells_expect() -> None:
+    def factory(config: Config, detect_only: bool) -> Pipeline:
+        raise KeyboardInterrupt
+
+    result = run("check", BIASED, factory=factory)
+    assert (result.exit_code, result.output) == (130, "")
 
 
 def test_an_unexpected_failure_names_its_place_and_not_the_text() -> None:

@@ -18,6 +18,7 @@ from guardrail.config import Config
 from guardrail.errors import ModelNotFoundError
 from guardrail.guard import Pipeline
 from guardrail.models import store
+from guardrail.result import MODEL_LABELS, Label
 from tests.fakes import MapRewriter, WordDetector, plain_words
 
 MEMORY = "MemTotal: 9000000 kB\nMemAvailable:    8388608 kB\n"
@@ -209,7 +210,7 @@ def test_a_guard_that_breaks() -> None:
 
 def test_a_detector_that_answers_wrongly() -> None:
     class Deaf(WordDetector):
-        thresholds = {"fpr<=0.01": dict.fromkeys(WordDetector.thresholds["fpr<=0.01"], 1.0)}
+        thresholds: Mapping[str, Mapping[Label, float]] = {"fpr<=0.01": dict.fromkeys(MODEL_LABELS, 1.0)}
 
     def deaf(config: Config, detect_only: bool) -> Pipeline:
         return Pipeline(config.policy, Deaf(), MapRewriter(plain_words))

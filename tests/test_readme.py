@@ -18,7 +18,9 @@ from guardrail.config import read_config
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```(?:\n\n```text\n(.*?)```)?", README, re.DOTALL)
-BY_KIND = {kind: [(code, said) for k, code, said in BLOCKS if k == kind] for kind in ("python", "console", "toml", "bash")}
+BY_KIND = {
+    kind: [(code, said) for k, code, said in BLOCKS if k == kind] for kind in ("python", "console", "toml", "bash")
+}
 
 
 def test_the_readme_has_blocks_of_each_kind() -> None:

@@ -30,18 +30,26 @@ class PieceScores:
 
 
 class Detector(Protocol):
-    """Score pieces of text that ``text.normalize`` has put out.
+    """Score pieces of text that ``text.normalize`` has put out."""
 
-    ``thresholds`` maps every label to the score from which it counts, keyed by false-positive target (``"fpr<=0.01"``).
-    """
+    @property
+    def name(self) -> str:
+        """Name and version, such as ``"detector-fast@1.0.0"``."""
 
-    name: str
-    max_tokens: int
-    languages: tuple[str, ...]
-    thresholds: Mapping[str, Mapping[Label, float]]
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens of a piece, special tokens left out, at least 1."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages that it was trained on, as ISO 639-1 codes."""
+
+    @property
+    def thresholds(self) -> Mapping[str, Mapping[Label, float]]:
+        """The score from which each label counts, keyed by false-positive target (``"fpr<=0.01"``)."""
 
     def count_tokens(self, text: str) -> list[tuple[int, int]]:
         """Return the (start, end) character offsets of each token of ``text``, special tokens left out."""
 
     def score(self, pieces: Sequence[str], deadline: Deadline) -> list[PieceScores]:
-        """Score each piece (at most ``max_tokens`` tokens) in order; raises ``ModelRuntimeError`` or ``DeadlineError``."""
+        """Score pieces of at most ``max_tokens`` tokens in order; raises ``ModelRuntimeError`` or ``DeadlineError``."""

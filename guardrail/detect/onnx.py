@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from guardrail import _ort
 from guardrail._runtime import Deadline, PerProcess
 from guardrail.detect.base import PieceScores, SpanScore
-from guardrail.errors import DeadlineError, ModelIntegrityError, ModelRuntimeError
+from guardrail.detect.spans import stretches
+from guardrail.errors import ModelIntegrityError, ModelRuntimeError
 from guardrail.models.bundle import Bundle
 from guardrail.result import Label
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     import onnxruntime
     from tokenizers import Tokenizer
 
-BATCH = 8
+# An int8 network scales its activations by the largest in the batch, so company would change a piece's scores: by up to
+# 0.12 in log-odds with eight together, measured on MiniLM-L6, where they would take 40 % less time.
+BATCH = 1
 INPUTS = ("input_ids", "attention_mask")
 OUTPUTS = ("logits", "group_logits", "token_logits")
-SPAN_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class OnnxDetector:
         return list(encoding.offsets)
 
     def score(self, pieces: Sequence[str], deadline: Deadline) -> list[PieceScores]:
-        """Score pieces in batches of similar length; a piece beyond ``max_tokens`` is an error, never a silent cut."""
+        """Score each piece by itself; one beyond ``max_tokens`` is an error, never a silent cut."""
         loaded = self._loaded.get()
         encodings = []
         for piece in pieces:
@@ -93,15 +95,21 @@ class OnnxDetector:
             )
         order = sorted(range(len(pieces)), key=lambda i: len(encodings[i].ids))
         results: list[PieceScores | None] = [None] * len(pieces)
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            rows = self._run(loaded.session, [encodings[i] for i in chosen], deadline)
-            for i, row in zip(chosen, rows, strict=True):
-                results[i] = row
+        options = _ort.run_options()
+        with deadline.stopping(options):
+            for start in range(0, len(order), BATCH):
+                chosen = order[start : start + BATCH]
+                rows = self._run(loaded.session, [pieces[i] for i in chosen], [encodings[i] for i in chosen], options)
+                for i, row in zip(chosen, rows, strict=True):
+                    results[i] = row
         return [row for row in results if row is not None]
 
     def _run(
-        self, session: onnxruntime.InferenceSession, encodings: list[Any], deadline: Deadline
+        self,
+        session: onnxruntime.InferenceSession,
+        texts: list[str],
+        encodings: list[Any],
+        options: onnxruntime.RunOptions,
     ) -> Iterator[PieceScores]:
         import numpy as np
 
@@ -111,13 +119,9 @@ class OnnxDetector:
         for row, encoding in enumerate(encodings):
             ids[row, : len(encoding.ids)] = encoding.ids
             mask[row, : len(encoding.ids)] = 1
-        options = _ort.run_options()
         try:
-            with deadline.stopping(options):
-                feed = dict(zip(INPUTS, (ids, mask), strict=True))
-                labels, groups, tokens = session.run(OUTPUTS, feed, options)
-        except DeadlineError:
-            raise
+            feed = dict(zip(INPUTS, (ids, mask), strict=True))
+            labels, groups, tokens = session.run(OUTPUTS, feed, options)
         except Exception as error:  # onnxruntime's own errors share no base class but Exception
             raise ModelRuntimeError(
                 f"the detector {self.name} failed in onnxruntime ({type(error).__name__})"
@@ -131,21 +135,15 @@ class OnnxDetector:
             PieceScores(
                 dict(zip(self._labels, map(float, label_scores[row]), strict=True)),
                 dict(zip(self._groups, map(float, group_scores[row]), strict=True)),
-                tuple(self._spans(token_scores[row], encoding.offsets)),
+                tuple(self._spans(texts[row], token_scores[row], encoding.offsets)),
             )
             for row, encoding in enumerate(encodings)
         )
 
-    def _spans(self, scores: np.ndarray, offsets: list[tuple[int, int]]) -> Iterator[SpanScore]:
-        for column, label in enumerate(self._labels):
-            run: list[int] = []
-            for index, (start, end) in enumerate([*offsets, (0, 0)]):
-                if end > start and scores[index, column] >= SPAN_THRESHOLD:
-                    run.append(index)
-                elif run:
-                    score = float(scores[run, column].mean())
-                    yield SpanScore(label, offsets[run[0]][0], offsets[run[-1]][1], score)
-                    run = []
+    def _spans(self, text: str, scores: np.ndarray, offsets: list[tuple[int, int]]) -> Iterator[SpanScore]:
+        columns = scores[: len(offsets)].T.tolist()
+        for label, column in zip(self._labels, columns, strict=True):
+            yield from (SpanScore(label, *found) for found in stretches(text, offsets, column))
 
     def _load(self) -> _Loaded:
         from tokenizers import Tokenizer
@@ -164,7 +162,12 @@ class OnnxDetector:
     def _check_shape(self, session: onnxruntime.InferenceSession) -> None:
         widths = {output.name: output.shape[-1] for output in session.get_outputs()}
         sizes = (len(self._labels), len(self._groups), len(self._labels))
-        wrong = [name for name, size in zip(OUTPUTS, sizes, strict=True) if widths.get(name) != size]
+        # A width is an int, or something else where the file leaves it open.
+        wrong = [
+            name
+            for name, size in zip(OUTPUTS, sizes, strict=True)
+            if name not in widths or (isinstance(widths[name], int) and widths[name] != size)
+        ]
         foreign = {node.name for node in session.get_inputs()} ^ set(INPUTS)
         if wrong or foreign:
             names = ", ".join([*wrong, *sorted(foreign)])

@@ -41,7 +41,7 @@ def find(name: str | os.PathLike[str]) -> Bundle:
         return open_bundle(BUILT_IN / text, sha256=pins[text])
     if NAME.fullmatch(text) and (cache_folder() / text).is_dir():
         return _open_cached(text)
-    if Path(text).is_dir():
+    if os.path.isdir(text):
         return open_bundle(Path(text))
     known = ", ".join(sorted({*pins, *_cached()})) or "none"
     raise ModelNotFoundError(f"no model bundle {text!r}; installed: {known}; or give the folder of a bundle")

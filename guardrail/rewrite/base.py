@@ -13,7 +13,8 @@ from guardrail._runtime import Deadline
 class RewriteRequest:
     """A sentence to rewrite; ``before`` and ``after`` are its neighbours, never rewritten.
 
-    ``flags`` names what is wrong: (label, exact stretch of the sentence, "" when unknown).
+    ``flags`` names what is wrong: (label, exact stretch of the sentence, "" when unknown). ``avoid`` lists words that
+    the rewrite must not contain.
     """
 
     sentence: str
@@ -21,12 +22,15 @@ class RewriteRequest:
     before: str = ""
     after: str = ""
     flags: tuple[tuple[str, str], ...] = ()
+    avoid: tuple[str, ...] = ()
 
 
 class Rewriter(Protocol):
     """Rewrite flagged sentences; candidates are untrusted until verified."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Name and version, such as ``"rewriter-sr@1.0.0"``."""
 
     def rewrite(self, requests: Sequence[RewriteRequest], deadline: Deadline) -> list[str]:
         """Return one candidate per request, in order; raises ``ModelRuntimeError`` or ``DeadlineError``."""

@@ -116,18 +116,23 @@ def greedy(
     limit: int,
     drafts: int = 8,
     hint: Sequence[int] = (),
+    banned: Sequence[Sequence[int]] = (),
     options: RunOptions | None = None,
 ) -> Answer:
     """Read ``prompt`` after what the cache holds and decode at most ``limit`` tokens, the likeliest each time.
 
     Up to ``drafts`` tokens are guessed ahead, the first ones from ``hint``, later ones from what followed the same
-    tokens before, and kept as far as the model agrees: the answer is that of ``drafts=0``, in fewer runs.
+    tokens before, and kept as far as the model agrees: the answer is that of ``drafts=0``, in fewer runs. No sequence
+    of ``banned`` comes about in the answer.
     """
     answer: list[int] = []
     history, pending, guess, runs = list(prompt), list(prompt), list(hint[:drafts]), 0
     while True:
         guess = guess[: max(0, limit - len(answer) - 1)]
-        best = decoder.logits(cache, pending + guess, len(guess) + 1, options).argmax(axis=-1).tolist()
+        logits = decoder.logits(cache, pending + guess, len(guess) + 1, options)
+        for row in range(len(guess) + 1):
+            _ban(logits[row], [*answer, *guess[:row]], banned)
+        best = logits.argmax(axis=-1).tolist()
         runs += 1
         agreed = next((i for i, token in enumerate(guess) if token != best[i]), len(guess))
         cache.length -= len(guess) - agreed
@@ -139,6 +144,12 @@ def greedy(
         if len(answer) >= limit:
             return Answer(tuple(answer), finished=False, runs=runs)
         pending, guess = answer[-1:], lookup(history, drafts)
+
+
+def _ban(logits: Floats, so_far: Sequence[int], banned: Sequence[Sequence[int]]) -> None:
+    for *start, last in banned:
+        if not start or list(so_far[-len(start) :]) == start:
+            logits[last] = -np.inf
 
 
 def lookup(history: Sequence[int], count: int) -> list[int]:

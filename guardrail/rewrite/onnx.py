@@ -14,6 +14,7 @@ from guardrail.rewrite.adapter import lora_inputs
 from guardrail.rewrite.base import RewriteRequest
 from guardrail.rewrite.decode import Decoder, greedy
 
+_FRAGMENT = 3
 _STOPS = ("<|im_end|>", "<|endoftext|>")
 
 
@@ -79,5 +80,24 @@ class _Engine:
         options = _ort.run_options()
         with deadline.stopping(options):
             cache = self._decoder.cache(positions, self._prefix)
-            answer = greedy(self._decoder, cache, ids, stop=self._stops, limit=limit, hint=sentence, options=options)
+            answer = greedy(
+                self._decoder,
+                cache,
+                ids,
+                stop=self._stops,
+                limit=limit,
+                hint=sentence,
+                banned=self._banned(request.avoid),
+                options=options,
+            )
         return self._tokenizer.decode(answer.ids).strip() if answer.finished else ""
+
+    def _banned(self, words: Sequence[str]) -> list[list[int]]:
+        """Return the words' tokens, as they stand inside a sentence and at its start."""
+        forms = {form for word in words for form in (word, word.lower(), word.capitalize())}
+        spelled = [self._tokenizer.encode(lead + form).ids for form in sorted(forms) for lead in (" ", "")]
+        return [self._cut(ids) for ids in spelled if ids]
+
+    def _cut(self, ids: list[int]) -> list[int]:
+        """Take a short first part away with its word: from "id" the model would go on to invent another "idiot"."""
+        return ids[:1] if len(self._tokenizer.decode(ids[:1]).strip()) <= _FRAGMENT else ids

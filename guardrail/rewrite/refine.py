@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 
@@ -10,6 +11,8 @@ from guardrail._runtime import Deadline
 from guardrail.rewrite.base import Rewriter, RewriteRequest
 from guardrail.rewrite.verify import similarity, verify
 
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_SHORT = 5
 Flags = tuple[tuple[str, str], ...]
 
 
@@ -71,7 +74,11 @@ def refine(
         for index, text, residual in zip(order, texts, residuals, strict=True):
             source = requests[index].sentence
             candidate = Candidate(
-                text, round_number, residual=residual, checks=verify(source, text), similarity=similarity(source, text)
+                text,
+                round_number,
+                residual=residual,
+                checks=verify(source, text, [stretch for _, stretch in requests[index].flags]),
+                similarity=similarity(source, text),
             )
             current = best[index]
             if current is None or candidate.rank < current.rank:
@@ -89,10 +96,18 @@ def sha256_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
+def _words_of(flags: Flags) -> list[str]:
+    """Return the words of short flagged stretches: a small model copies unless they are taken away from it."""
+    short = (_WORD.findall(stretch) for _, stretch in flags if len(stretch.split()) <= _SHORT)
+    return [word for words in short for word in words]
+
+
 def _next_request(first: RewriteRequest, last: RewriteRequest, candidate: Candidate) -> RewriteRequest | None:
-    """Ask again from the candidate when it lost no meaning, else from the source without context; None if nothing changes."""
+    """Ask again from the candidate if it lost no meaning, else from the source without context; None if nothing new."""
+    avoid = tuple(dict.fromkeys((*last.avoid, *_words_of(first.flags), *_words_of(candidate.residual.flags))))
     if all(candidate.checks.values()) and candidate.residual.flags:
-        following = replace(last, sentence=candidate.text, flags=candidate.residual.flags)
+        following = replace(last, sentence=candidate.text, flags=candidate.residual.flags, avoid=avoid)
     else:
-        following = replace(first, before="", after="", flags=() if last.flags == first.flags else first.flags)
+        flags = () if last.flags == first.flags else first.flags
+        following = replace(first, before="", after="", flags=flags, avoid=avoid)
     return None if following == last else following

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import regex
 
 _NUMBER = regex.compile(r"\p{Nd}+(?:[.,:/-]\p{Nd}+)*")
-_LINK = regex.compile(r"(?:https?://|www\.)[^\s<>\"')\]]+|[\w.+-]+@[\w-]+\.[\w.-]+", regex.IGNORECASE)
+_LINK = regex.compile(
+    r"(?:https?://|www\.)[^\s<>\"')\]]*[^\s<>\"')\].,;:!?]|(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)+",
+    regex.IGNORECASE,
+)
 _QUOTE = regex.compile(r"[\"“]([^\"“”]{3,200})[\"”]")
 _NAME = regex.compile(r"(?<=[\p{L}\p{Nd},;:)\"'’]\s)\p{Lu}[\p{L}'’-]+")
 _WORD = regex.compile(r"[\p{L}\p{Nd}]+(?:['’][\p{L}]+)?")
@@ -18,13 +21,15 @@ _NEGATION = regex.compile(
     r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot)\b|n['’]t\b", regex.IGNORECASE
 )
 _REPLY = regex.compile(
-    r"^\W*(?:i(?:'m| am) sorry|sorry,|i apologi[sz]e|i appreciate|i (?:can(?:no|')t|cannot|won't)|as an ai|thank you for|"
-    r"sure[,!]|certainly[,!]|here(?:'s| is) (?:a|the|your)|it(?:'s| is) (?:important|essential|crucial) to (?:note|remember|avoid|treat)|"
+    r"^\W*(?:i(?:['’]m| am) sorry|sorry,|i apologi[sz]e|i appreciate|i (?:cannot|can['’]t|won['’]t)|as an ai|"
+    r"thank you for|sure[,!]|certainly[,!]|here(?:['’]s| is) (?:a|the|your)|"
+    r"it(?:['’]s| is) (?:important|essential|crucial) to (?:note|remember|avoid|treat)|"
     r"we should (?:all )?(?:respect|treat)|please (?:be|avoid)|rewrit|neutral(?: version)?:|note:)",
     regex.IGNORECASE,
 )
 _META = regex.compile(
-    r"<\|?(?:im_|end)|\[/?inst\]|^\s*(?:text|flagged|before|after)\s*:|rewrite in neutral words|(?:un)?biased version|rephrased",
+    r"<\|?(?:im_|end)|\[/?inst\]|^\s*(?:text|flagged|before|after)\s*:|rewrite in neutral words|"
+    r"(?:un)?biased version|rephrased",
     regex.IGNORECASE,
 )
 _SCRIPTS = (
@@ -41,7 +46,8 @@ _SCRIPTS = (
     "THAI",
 )
 
-MIN_SIMILARITY = 0.25
+MIN_SIMILARITY = 0.4
+_MAY_GO = frozenset({"names_kept", "numbers_kept", "negation_kept"})
 Rule = Callable[[str, str], bool]
 
 
@@ -108,15 +114,13 @@ def no_prompt_echo(source: str, candidate: str) -> bool:
 
 
 def meaning_kept(source: str, candidate: str) -> bool:
-    """Hold when enough of the wording is shared (``similarity`` of at least 0.25)."""
+    """Hold when enough of the wording is shared (``similarity`` of at least 0.4)."""
     return similarity(source, candidate) >= MIN_SIMILARITY
 
 
 def no_repetition(source: str, candidate: str) -> bool:
-    """Hold unless three words in a row come three times: a decoder that has run away."""
-    words = [word.lower() for word in _WORD.findall(candidate)]
-    counts = Counter(zip(words, words[1:], words[2:], strict=False))
-    return max(counts.values(), default=0) < 3
+    """Hold unless the candidate says four words in a row more often than the source: a decoder that has run away."""
+    return all(count <= max(1, _fours(source)[words]) for words, count in _fours(candidate).items())
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -140,9 +144,23 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 )
 
 
-def verify(source: str, candidate: str) -> dict[str, bool]:
-    """Return each rule's name and whether the candidate passes it."""
-    return {name: rule(source, candidate) for name, rule in RULES.items()}
+def verify(source: str, candidate: str, flagged: Sequence[str] = ()) -> dict[str, bool]:
+    """Return each rule's name and whether the candidate passes it.
+
+    ``flagged`` lists stretches of the source that are at fault: a name, number or negation inside one may go with it.
+    """
+    rest = source
+    for stretch in flagged:
+        rest = rest.replace(stretch, " ") if stretch else rest
+    return {
+        name: rule(source, candidate) or (name in _MAY_GO and rest != source and rule(rest, candidate))
+        for name, rule in RULES.items()
+    }
+
+
+def _fours(text: str) -> Counter[tuple[str, ...]]:
+    words = [word.lower() for word in _WORD.findall(text)]
+    return Counter(zip(words, words[1:], words[2:], words[3:], strict=False))
 
 
 def _trigrams(text: str) -> Counter[str]:

@@ -224,3 +224,17 @@ def test_a_forked_child_builds_its_own_session() -> None:
         "assert os.waitpid(child, 0)[1] == 0"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=3), st.integers(0, 8))
+def test_words_to_avoid_never_come_about_whatever_is_guessed_ahead(sentences: list[str], drafts: int) -> None:
+    decoder = Decoder(TALKATIVE, threads=1)
+    prompt_ids = Tokenizer.from_buffer(TOKENIZER).encode(" ".join(sentences)).ids
+    free = greedy(decoder, decoder.cache(200), prompt_ids, stop=frozenset(), limit=12, drafts=drafts).ids
+    banned = [[free[0]], list(free[3:5])]
+    kept = greedy(decoder, decoder.cache(200), prompt_ids, stop=frozenset(), limit=12, drafts=drafts, banned=banned).ids
+    plain = greedy(decoder, decoder.cache(200), prompt_ids, stop=frozenset(), limit=12, drafts=0, banned=banned).ids
+    assert free[0] not in kept
+    assert all(kept[i : i + 2] != tuple(banned[1]) for i in range(len(kept)))
+    assert kept == plain

@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "authored"
 
 @dataclass(frozen=True, slots=True)
 class Authored:
-    """One authored row; ``target`` equals ``text`` when the row is clean, ``spans`` are exact substrings of ``text``."""
+    """One authored row; ``target`` equals ``text`` when the row is clean, ``spans`` are substrings of ``text``."""
 
     text: str
     target: str

@@ -22,7 +22,8 @@ NAMES = {
 }
 QUALITY = {"gold": 1.0, "silver": 0.6, "synthetic": 0.4, "noisy": 0.25}
 CLEAN_PROSE = ("clean_llm_outputs", "bold_wiki", "boolq_wiki")
-CLEAN_REPLIES = ("normal_oasst", "normal_gpteacher", "normal_dolly_sub", "normal_seed_tasks", "clean_llm_outputs")
+CLEAN_REPLIES = ("normal_oasst", "normal_gpteacher", "normal_dolly_sub", "normal_seed_tasks")
+ALL_REPLIES = (*CLEAN_REPLIES, "clean_llm_outputs")
 Splitter = Callable[[str], tuple[tuple[int, int], ...]]
 
 
@@ -77,7 +78,7 @@ def read_pool(folder: Path, caps: Mapping[str, int], split: Splitter, seed: int)
     return rows
 
 
-def clean_replies(folder: Path, fold: str = "dev", names: Sequence[str] = CLEAN_REPLIES) -> list[str]:
+def clean_replies(folder: Path, fold: str = "dev", names: Sequence[str] = ALL_REPLIES) -> list[str]:
     """Return whole assistant replies that are taken to be clean, for thresholds; one fold by text hash."""
     texts = (raw.get("response") or raw.get("text") for name in names for raw in read_file(folder, name))
     return [text for text in texts if isinstance(text, str) and text.strip() and fold_of(text) == fold]

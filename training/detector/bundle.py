@@ -21,7 +21,7 @@ from guardrail.policy import Policy
 from guardrail.result import GROUPS
 from guardrail.training.bundles import Facts, file_sha256, write_bundle
 from guardrail.training.data.authored import FOLDER
-from guardrail.training.data.pool import clean_replies, sha256_of
+from guardrail.training.data.pool import CLEAN_REPLIES, clean_replies, sha256_of
 from guardrail.training.data.schema import LABELS, Row
 from guardrail.training.detector.batches import encode
 from guardrail.training.detector.calibrate import Scaling, fit, thresholds
@@ -66,8 +66,9 @@ def make(recipe: Recipe, pool: Path, base: str, work: Path, out: Path) -> None:
 
 
 def _clean_scores(bundle: Path, pool: Path, dev: list[Row]) -> list[Mapping[str, float]]:
-    """Score whole clean replies, and our own blameless rows, exactly as the run time will."""
-    texts = clean_replies(pool) + [row.text for row in dev if row.source.startswith("authored/") and not row.positive]
+    """Score whole clean replies that nothing was trained on, and our own blameless rows, as the run time will."""
+    texts = clean_replies(pool, "train", CLEAN_REPLIES)
+    texts += [row.text for row in dev if row.source.startswith("authored/") and not row.positive]
     judge = Judge(OnnxDetector(open_bundle(bundle)), Policy())
     return [{str(label): score for label, score in found.scores.items()} for found in detect_all(judge, texts)]
 

@@ -10,7 +10,9 @@ import numpy as np
 from guardrail.training.data.schema import LABELS
 
 TARGETS = (0.05, 0.02, 0.01, 0.005, 0.001)
+# Below this a score says "rather not", however quiet clean replies are.
 FLOOR = 0.5
+DIGITS = 4
 MIN_POSITIVES = 8
 
 
@@ -69,7 +71,7 @@ def thresholds(clean: Sequence[Mapping[str, float]]) -> dict[str, dict[str, floa
     """Return, for each target, thresholds at which at most that share of clean texts is flagged by any label.
 
     ``clean`` holds the whole-text scores of clean texts. All labels get the same quantile, as strict as the target
-    needs, and never less than 0.5: below that a calibrated score says "rather not".
+    needs, and never less than 0.5.
 
     Raises:
         ValueError: there is no clean text.
@@ -84,12 +86,13 @@ def thresholds(clean: Sequence[Mapping[str, float]]) -> dict[str, dict[str, floa
             middle = (low + high) / 2
             limits = _limits(table, middle)
             low, high = (middle, high) if (table >= limits).any(1).mean() > target else (low, middle)
-        limits = _limits(table, high)
-        found[f"fpr<={target:g}"] = {label: round(float(value), 4) for label, value in zip(LABELS, limits, strict=True)}
+        chosen = _limits(table, high).tolist()
+        found[f"fpr<={target:g}"] = {name: round(limit, DIGITS) for name, limit in zip(LABELS, chosen, strict=True)}
     return found
 
 
 def _limits(table: np.ndarray, quantile: float) -> np.ndarray:
-    # The step above the quantile survives the rounding to four digits, so that the quantile itself is not flagged.
-    limits: np.ndarray = np.clip(np.quantile(table, quantile, axis=0, method="higher") + 1e-4, FLOOR, 1.0)
+    # A step above the quantile that survives the rounding, so that the quantile itself is not flagged.
+    cut = np.quantile(table, quantile, axis=0, method="higher") + 1e-4
+    limits: np.ndarray = np.clip(np.round(cut, DIGITS), FLOOR, 1.0)
     return limits

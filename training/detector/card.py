@@ -38,8 +38,9 @@ def card(recipe: Mapping[str, Any], figures: Figures) -> str:
 
 def _opening(recipe: Mapping[str, Any]) -> Iterator[str]:
     yield f"# {recipe['name']}\n"
-    yield "Finds stereotypes, hate, toxicity, loaded language, needlessly gendered terms and harmful advice in English text,"
-    yield "sentence by sentence; says where and about whom. Output: calibrated probabilities, 0 to 1, higher is worse.\n"
+    yield "Finds stereotypes, hate, toxicity, loaded language, needlessly gendered terms and harmful advice in English"
+    yield "text, sentence by sentence; says where and about whom. Output: calibrated probabilities, 0 to 1, higher is"
+    yield "worse.\n"
 
 
 def _making(recipe: Mapping[str, Any], figures: Figures) -> Iterator[str]:
@@ -50,7 +51,7 @@ def _making(recipe: Mapping[str, Any], figures: Figures) -> Iterator[str]:
     same = figures.parity
     yield "## How it was made\n"
     yield f"- Teacher: {recipe['teacher_name']}, trained on gold labels, {teacher}."
-    yield f"- Student: {recipe['student_name']}, distilled from the teacher's soft labels beside gold labels, {student}."
+    yield f"- Student: {recipe['student_name']}, distilled from the teacher's soft labels, gold ones beside, {student}."
     yield f"- Hardware: {recipe['hardware']} ({platform.machine()}); seed {recipe['seed']}."
     yield (
         f"- int8 against torch fp32 on {same.rows} dev rows: mean difference {same.mean:.4f}, largest"
@@ -66,8 +67,8 @@ def _measured(figures: Figures) -> Iterator[str]:
     yield "By `python -m guardrail.training.evaluate.detector --bundle BUNDLE --data POOL`, at"
     yield f"`{TARGET}`; whole tables in `metrics.json`.\n"
     yield (
-        f"- Whole clean assistant replies flagged (dev fold, {clean['replies']:.0f}; thresholds were chosen on them):"
-        f" {clean['any']:.2%}"
+        f"- Whole clean assistant replies flagged (dev fold, {clean['replies']:.0f}; others than those that the"
+        f" thresholds were chosen on): {clean['any']:.2%}"
     )
     yield (
         f"- Blameless authored rows flagged ({everything['clean']:.0f} rows kept out of training):"

@@ -16,7 +16,13 @@ from guardrail.training.detector.predict import Predictions
 
 
 def train_student(
-    net: DetectorNet, items: Sequence[Encoded], soft: Predictions, config: LoopConfig, out: Path, *, gold_share: float = 0.5
+    net: DetectorNet,
+    items: Sequence[Encoded],
+    soft: Predictions,
+    config: LoopConfig,
+    out: Path,
+    *,
+    gold_share: float = 0.5,
 ) -> LoopReport:
     """Train on ``gold_share`` gold loss and the rest distillation loss.
 

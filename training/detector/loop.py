@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +22,10 @@ LossOf = Callable[[Logits, Batch], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class LoopConfig:
-    """How long and how fast to train; ``token_budget`` is padded tokens a step, ``max_minutes`` the wall-clock limit."""
+    """How long and how fast to train.
+
+    ``token_budget`` is padded tokens a step; ``max_minutes`` is the wall-clock limit of one call, 0 for none.
+    """
 
     epochs: int = 1
     learning_rate: float = 1e-4
@@ -36,7 +40,10 @@ class LoopConfig:
 
 @dataclass(frozen=True, slots=True)
 class LoopReport:
-    """What a run did: optimiser steps, wall-clock seconds, mean loss of the last 50 steps, whether it ran to its end."""
+    """What a run did: optimiser steps, wall-clock seconds, mean loss of the last 50 steps, whether it ran to its end.
+
+    A run that was stopped and taken up again counts as one.
+    """
 
     steps: int
     seconds: float
@@ -48,34 +55,33 @@ def train(net: DetectorNet, items: Sequence[Encoded], loss_of: LossOf, config: L
     """Train ``net`` in place and leave its weights in ``out/weights.safetensors``; picks up an earlier checkpoint.
 
     The learning rate rises linearly over the warm-up share and falls linearly to zero.
+
+    Raises:
+        ValueError: there is no row, or the checkpoint in ``out`` is of a run with another number of steps.
     """
+    if not items:
+        raise ValueError("there is no row to train on; check the recipe's caps and the folder of the pool")
     device = next(net.parameters()).device
-    optimizer = torch.optim.AdamW(_parameter_groups(net, config), weight_decay=0.01)
     plan = [batch for epoch in range(config.epochs) for batch in _epoch(items, config, epoch)]
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _shape(step, len(plan), config.warmup))
-    state = _State(out, net, optimizer, schedule)
-    start, begun, losses = state.resume(), time.monotonic(), [0.0]
-    step = start
+    state = _State(out, net, config, len(plan))
+    if state.resume():
+        return state.recorded()
+    begun = time.monotonic() - state.seconds
+    limit = state.seconds + 60 * config.max_minutes if config.max_minutes else math.inf
     net.train()
-    for step in range(start, len(plan)):
-        batch = to_device(plan[step], device)
+    while state.step < len(plan) and state.seconds <= limit:
+        # A seed for each step, so that a resumed run draws the dropout that an uninterrupted one would have drawn.
+        torch.manual_seed(config.seed + state.step)
+        batch = to_device(plan[state.step], device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             loss = loss_of(net(batch.input_ids, batch.attention_mask), batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses = [*losses[-49:], loss.item()]
-        if (step + 1) % config.checkpoint_every == 0:
-            state.save(step + 1)
-            print(f"step {step + 1}/{len(plan)} loss {sum(losses) / len(losses):.4f} {time.monotonic() - begun:.0f}s", flush=True)
-        if config.max_minutes and time.monotonic() - begun > 60 * config.max_minutes:
-            break
-    report = LoopReport(step + 1, round(time.monotonic() - begun, 1), sum(losses) / len(losses), step + 1 >= len(plan))
-    state.save(step + 1)
-    (out / "loop.json").write_text(json.dumps({"config": asdict(config), "report": asdict(report)}, indent=1))
-    return report
+        state.advance(loss)
+        state.seconds = time.monotonic() - begun
+        if state.step % config.checkpoint_every == 0:
+            state.save()
+            print(f"step {state.step}/{len(plan)} loss {state.loss:.4f} {state.seconds:.0f}s", flush=True)
+    state.save()
+    return state.record()
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -102,23 +108,59 @@ def _parameter_groups(net: DetectorNet, config: LoopConfig) -> list[dict[str, ob
 
 
 class _State:
-    def __init__(self, out: Path, net: DetectorNet, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR) -> None:
-        out.mkdir(parents=True, exist_ok=True)
-        self._out, self._net, self._optimizer, self._schedule = out, net, optimizer, schedule
+    """All that a stopped run needs to go on as if it had not stopped."""
 
-    def resume(self) -> int:
+    def __init__(self, out: Path, net: DetectorNet, config: LoopConfig, total: int) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        self._out, self._net, self._config, self._total = out, net, config, total
+        self._optimizer = torch.optim.AdamW(_parameter_groups(net, config), weight_decay=0.01)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: _shape(step, total, config.warmup)
+        )
+        self.step, self.seconds, self._losses = 0, 0.0, list[float]()
+
+    @property
+    def loss(self) -> float:
+        return sum(self._losses) / max(1, len(self._losses))
+
+    def advance(self, loss: Tensor) -> None:
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
+        self._optimizer.step()
+        self._schedule.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._losses = [*self._losses[-49:], loss.item()]
+        self.step += 1
+
+    def resume(self) -> bool:
+        """Take up an earlier checkpoint and tell whether it is of a finished run."""
         path = self._out / "optimizer.pt"
         if not path.exists():
-            return 0
-        load_weights(self._net, self._out / "weights.safetensors")
+            return False
         saved = torch.load(path, weights_only=True)
+        if saved["total"] != self._total:
+            raise ValueError(f"{path} is of a run of {saved['total']} steps, not {self._total}; take another folder")
+        load_weights(self._net, self._out / "weights.safetensors")
         self._optimizer.load_state_dict(saved["optimizer"])
         self._schedule.load_state_dict(saved["schedule"])
-        return int(saved["step"])
+        self.step, self.seconds = int(saved["step"]), float(saved["seconds"])
+        self._losses = list(saved["losses"])
+        return self.step >= self._total and (self._out / "loop.json").exists()
 
-    def save(self, step: int) -> None:
-        save_weights(self._net, self._out / "weights.safetensors")
-        state = {"step": step, "optimizer": self._optimizer.state_dict(), "schedule": self._schedule.state_dict()}
+    def save(self) -> None:
+        state = {"step": self.step, "total": self._total, "seconds": self.seconds, "losses": self._losses}
+        state |= {"optimizer": self._optimizer.state_dict(), "schedule": self._schedule.state_dict()}
         partial = self._out / "optimizer.partial"
         torch.save(state, partial)
+        # Last, one after the other: a run killed in between would go on from weights and moments of different steps.
+        save_weights(self._net, self._out / "weights.safetensors")
         partial.replace(self._out / "optimizer.pt")
+
+    def record(self) -> LoopReport:
+        report = LoopReport(self.step, round(self.seconds, 1), self.loss, self.step >= self._total)
+        content = json.dumps({"config": asdict(self._config), "report": asdict(report)}, indent=1)
+        (self._out / "loop.json").write_text(content + "\n", encoding="utf-8")
+        return report
+
+    def recorded(self) -> LoopReport:
+        return LoopReport(**json.loads((self._out / "loop.json").read_text(encoding="utf-8"))["report"])

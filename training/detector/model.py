@@ -37,7 +37,7 @@ class DetectorNet(nn.Module):
 
 
 def build(base: Path | str, *, layers: int | None = None, freeze_embeddings: bool = False) -> DetectorNet:
-    """Build a detector on a pretrained encoder (a folder or a hub id), optionally on its first ``layers`` layers only."""
+    """Build a detector on a pretrained encoder (a folder or a hub id), or on its first ``layers`` layers only."""
     config = AutoConfig.from_pretrained(base)
     kwargs = {"add_pooling_layer": False, "attn_implementation": "eager", "dtype": torch.float32}
     if layers is not None:

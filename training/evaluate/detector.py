@@ -76,12 +76,15 @@ def pool_table(judge: Judge, rows: Sequence[Row]) -> Table:
     found = detect_all(judge, [row.text for row in rows])
     by_head: dict[str, list[tuple[float, int, bool]]] = defaultdict(list)
     for row, detection in zip(rows, found, strict=True):
-        for label, truth in row.labels.items():
-            flagged = any(f.label == label for f in detection.findings)
-            by_head[f"{row.source.split('/')[0]}:{label}"].append((detection.scores[Label(label)], truth, flagged))
+        for name, present in row.labels.items():
+            label = Label(name)
+            head = f"{row.source.split('/')[0]}:{name}"
+            by_head[head].append((detection.scores[label], present, _flagged(detection, label)))
     table: Table = {}
     for head, values in sorted(by_head.items()):
-        scores, truth, flagged = (np.array(column) for column in zip(*values, strict=True))
+        scores = np.array([score for score, _, _ in values])
+        truth = np.array([present for _, present, _ in values])
+        flagged = np.array([flag for _, _, flag in values])
         entry = {"rows": float(len(values)), "false_positives": _mean(flagged[truth == 0].tolist())}
         if min((truth == 1).sum(), (truth == 0).sum()) >= MIN_OF_EACH:
             entry |= {"auc": auc(scores, truth), "macro_f1": macro_f1(flagged.astype(int), truth)}

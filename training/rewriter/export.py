@@ -20,8 +20,8 @@ from tokenizers import Tokenizer
 from guardrail.errors import ConfigError
 from guardrail.rewrite.adapter import lora_inputs
 from guardrail.rewrite.decode import Decoder
-from guardrail.training.rewriter.adapter import adapter_tensors, export_adapter, projections
 from guardrail.training.bundles import Facts, file_sha256, write_bundle
+from guardrail.training.rewriter.adapter import adapter_tensors, export_adapter, projections
 from guardrail.training.rewriter.gguf import LlamaGguf
 from guardrail.training.rewriter.graph import build
 from guardrail.training.rewriter.parity import Parity, parity

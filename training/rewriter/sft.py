@@ -319,7 +319,7 @@ def _load(recipe: Recipe, base: Path) -> tuple[nn.Module, Tokenizer]:
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, recipe.model.dtype))
     # PEFT copies this into adapter_config.json, where a path of this machine has no place.
     model.name_or_path = base.name
-    return model.to(device), AutoTokenizer.from_pretrained(base)  # type: ignore[no-untyped-call]
+    return model.to(device), AutoTokenizer.from_pretrained(base)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Check the rows that we wrote ourselves: every shipped one is sound, a faulty one is named, the held-out brief stays out."""
+"""Check the rows that we wrote ourselves: shipped ones are sound, faulty ones named, held-out ones kept out."""
 
 from __future__ import annotations
 
@@ -57,6 +57,17 @@ def test_there_are_eight_briefs_to_train_on_and_one_held_out() -> None:
     assert HELD_OUT in FILES
     assert {item.brief for item in read_authored()} == set(BRIEFS)
     assert {item.brief for item in read_authored(held_out=True)} == {HELD_OUT}
+
+
+def test_the_readme_counts_the_rows_of_every_file() -> None:
+    lines = (FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
+    cells = [line.split("|")[1:4] for line in lines if ".jsonl |" in line]
+    told = {name.strip(): (int(rows), int(positives)) for name, rows, positives in cells}
+    found = {}
+    for path in FOLDER.glob("*.jsonl"):
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        found[path.name] = (len(rows), sum(row["label"] for row in rows))
+    assert told == found
 
 
 def test_no_held_out_text_or_rewrite_is_among_the_training_rows() -> None:

@@ -18,7 +18,9 @@ from guardrail.text.windows import split_sentences
 from guardrail.training.data.pool import NAMES, clean_replies, read_file, read_pool, sha256_of, to_row
 from guardrail.training.data.schema import LABELS, Row, fold_of
 
-PROSE = "The mill was built in 1821 by two brothers. It burnt down. It was rebuilt of stone after the great fire of 1840."
+PROSE = (
+    "The mill was built in 1821 by two brothers. It burnt down. It was rebuilt of stone after the great fire of 1840."
+)
 
 
 def raw(text: str = "some text", labels: list[str] | None = None, **more: object) -> dict[str, Any]:
@@ -77,7 +79,8 @@ def test_names_that_are_no_head_of_ours_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("quality", "weight"), [("gold", 1.0), ("silver", 0.6), ("synthetic", 0.4), ("noisy", 0.25), (None, 0.3), ("?", 0.3)]
+    ("quality", "weight"),
+    [("gold", 1.0), ("silver", 0.6), ("synthetic", 0.4), ("noisy", 0.25), (None, 0.3), ("?", 0.3)],
 )
 def test_the_weight_follows_the_quality(quality: str | None, weight: float) -> None:
     assert to_row(raw(quality=quality), "x").weight == weight

@@ -19,8 +19,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from guardrail.errors import ConfigError
 from guardrail.rewrite.adapter import lora_inputs
 from guardrail.rewrite.decode import Decoder
-from guardrail.training.rewriter.adapter import adapter_tensors, export_adapter
 from guardrail.training.bundles import file_sha256
+from guardrail.training.rewriter.adapter import adapter_tensors, export_adapter
 from guardrail.training.rewriter.export import MAX_BYTES, export_base, read_sentences
 from guardrail.training.rewriter.gguf import Q41, LlamaGguf
 from guardrail.training.rewriter.graph import GGUF_NAMES
@@ -41,7 +41,7 @@ def interleave(rows: np.ndarray, heads: int) -> np.ndarray:
 
 
 def stored(matrix: Q41, heads: int) -> np.ndarray:
-    parts = [matrix.scale, matrix.minimum, matrix.quants]
+    parts: list[np.ndarray] = [matrix.scale, matrix.minimum, matrix.quants]
     scale, minimum, quants = (interleave(part, heads) if heads else part for part in parts)
     nibbles = quants[..., :16] | (quants[..., 16:] << 4)
     halves = [np.ascontiguousarray(half[..., None]).view(np.uint8) for half in (scale, minimum)]
@@ -118,7 +118,7 @@ def original() -> LlamaForCausalLM:
         for name, stored_name in GGUF_NAMES.items():
             block = "self_attn" if stored_name.startswith("attn") else "mlp"
             state[f"{at}.{block}.{name}.weight"] = WEIGHTS.q41(f"{stored_at}.{stored_name}").dense()
-    model = LlamaForCausalLM(config).eval()
+    model: LlamaForCausalLM = LlamaForCausalLM(config).eval()
     left_out = model.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()}, strict=False)
     assert (left_out.missing_keys, left_out.unexpected_keys) == (["lm_head.weight"], [])
     model.tie_weights()
@@ -140,7 +140,8 @@ def adapted(original: LlamaForCausalLM, tmp_path: Path) -> Path:
 
 def logits(model: torch.nn.Module) -> np.ndarray:
     with torch.inference_mode():
-        return model(torch.tensor([IDS])).logits[0].numpy()
+        found: np.ndarray = model(torch.tensor([IDS])).logits[0].numpy()
+    return found
 
 
 def decoded(model: bytes, adapter: bytes | None = None) -> np.ndarray:

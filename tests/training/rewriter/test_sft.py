@@ -189,7 +189,9 @@ def test_resumed_run_ends_where_the_unbroken_one_does(items: list[Encoded], pref
         if calls > 2 * 13 + 4:
             raise Stop
 
-    broken.get_base_model().model.register_forward_pre_hook(stop_at_thirteen)
+    inner = broken.get_base_model().model
+    assert isinstance(inner, torch.nn.Module)
+    inner.register_forward_pre_hook(stop_at_thirteen)
     with pytest.raises(Stop):
         train(broken, prefix, items, items[:6], _recipe(max_steps=20), tmp_path / "parts")
     resumed = _model(seed=5, dropout=0.1)

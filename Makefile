@@ -10,9 +10,9 @@ WHEEL := build/lint/site
 CONSTRAINTS := .ci/constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-# A local version label, or pip may take the CUDA build (gigabytes). Point TORCH_INDEX to an index that has the CPU
-# build where pip's own configuration names none, or choose another build: make test TORCH=torch==2.13.0
-TORCH ?= torch==2.13.0$(if $(filter Linux,$(shell uname -s)),+cpu)
+# pip prefers the CPU build where an index or --find-links has it; point TORCH_INDEX at one, or pip may take the CUDA
+# build (gigabytes).
+TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 
 help:  ## Show this list
@@ -52,6 +52,6 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/.created
 $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/.created
 	@echo "installing guardrail-sdk[dev,train] into $(VENV) ..."
 	@$(PIP) install --constraint $(CONSTRAINTS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)" \
-		|| { echo "no $(TORCH) here: set TORCH_INDEX to an index with torch's CPU build, or TORCH to another build"; exit 1; }
+		|| { echo "no $(TORCH) here: set TORCH_INDEX to an index that has it, or TORCH to another build"; exit 1; }
 	@$(PIP) install --constraint $(CONSTRAINTS) --editable '.[dev,train]'
 	@touch $@ $(VENV)/.runtime

@@ -205,7 +205,8 @@ def test_actions_per_label_and_the_most_severe_wins() -> None:
     assert door.check("The chairman spoke.").action is Action.FLAG
     both = door.check("The chairman spoke. A stereotype again. The idiot left.")
     assert (both.action, both.text) == (Action.MASK, "The chairman spoke. A plain again. The [removed] left.")
-    assert door.check("A stereotype of the chairman.").text == "A plain of the plain."
+    mixed = door.check("They called it a stereotype of the whole board and its chairman.")
+    assert mixed.text == "They called it a plain of the whole board and its plain."
     worst = door.check("The idiot left. An overdose is good. A stereotype again.")
     assert (worst.action, worst.text, worst.rewrites) == (Action.BLOCK, policy.block_message, ())
 
@@ -251,10 +252,10 @@ def test_every_character_outside_the_rewrites_is_kept(sentences: list[str]) -> N
 
 def test_the_rewriter_sees_the_sentence_its_neighbours_and_what_is_wrong() -> None:
     rewriter = MapRewriter(plain_words)
-    guard(rewriter=rewriter).check("Before it. The idiot met a chairman. After it.")
+    guard(rewriter=rewriter).check("Before it. The idiot met a chairman at the station by the river. After it.")
     (request,) = rewriter.requests
     assert (request.sentence, request.before, request.after) == (
-        "The idiot met a chairman.",
+        "The idiot met a chairman at the station by the river.",
         "Before it.",
         "After it.",
     )

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import onnxruntime
     from tokenizers import Tokenizer
 
-# An int8 network scales its activations by the largest in the batch, so company would change a piece's scores: by up to
-# 0.12 in log-odds with eight together, measured on MiniLM-L6, where they would take 40 % less time.
+# An int8 network scales its activations by the largest in the batch, so company would change a piece's scores: eight
+# together moved scores by up to 0.09 and 4 verdicts of 240 on detector-fast, for 40 % less time.
 BATCH = 1
 INPUTS = ("input_ids", "attention_mask")
 OUTPUTS = ("logits", "group_logits", "token_logits")
@@ -96,12 +96,13 @@ class OnnxDetector:
         order = sorted(range(len(pieces)), key=lambda i: len(encodings[i].ids))
         results: list[PieceScores | None] = [None] * len(pieces)
         options = _ort.run_options()
-        with deadline.stopping(options):
-            for start in range(0, len(order), BATCH):
-                chosen = order[start : start + BATCH]
-                rows = self._run(loaded.session, [pieces[i] for i in chosen], [encodings[i] for i in chosen], options)
-                for i, row in zip(chosen, rows, strict=True):
-                    results[i] = row
+        for start in range(0, len(order), BATCH):
+            # A run takes some milliseconds: to look at the clock between runs is cheaper than a timer that stops one.
+            deadline.check()
+            chosen = order[start : start + BATCH]
+            rows = self._run(loaded.session, [pieces[i] for i in chosen], [encodings[i] for i in chosen], options)
+            for i, row in zip(chosen, rows, strict=True):
+                results[i] = row
         return [row for row in results if row is not None]
 
     def _run(

@@ -24,6 +24,7 @@ from guardrail.errors import DeadlineError, ModelIntegrityError, ModelRuntimeErr
 from guardrail.guard import Pipeline
 from guardrail.judge import Judge
 from guardrail.models.bundle import open_bundle
+from guardrail.models.store import find
 from guardrail.policy import Policy
 from guardrail.result import GROUPS, MODEL_LABELS, Action, Label
 from tests.bundles import MAX_TOKENS, THRESHOLDS, detector_tables, tiny_net, tiny_tokenizer, write_detector
@@ -221,6 +222,7 @@ from pathlib import Path
 from guardrail._runtime import Deadline
 from guardrail.detect.onnx import OnnxDetector
 from guardrail.models.bundle import open_bundle
+from guardrail.models.store import find
 
 detector = OnnxDetector(open_bundle(Path(sys.argv[1])))
 before = detector.score(["the idiot spoke"], Deadline(60))
@@ -356,3 +358,20 @@ def test_the_bundle_opens_in_optimum(folder: Path, detector: OnnxDetector, model
     logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     ours = numbers(detector.score(TEXTS, Deadline()))[:, : len(MODEL_LABELS)]
     np.testing.assert_allclose(torch.sigmoid(logits).numpy(), ours, atol=1e-4)
+
+
+@pytest.mark.model
+def test_the_bundled_detector_opens_in_optimum_with_its_own_config() -> None:
+    runtime = pytest.importorskip("optimum.onnxruntime", exc_type=ImportError)
+    from transformers import PreTrainedTokenizerFast
+
+    bundled = find("detector-fast")
+    model = runtime.ORTModelForSequenceClassification.from_pretrained(bundled.path, local_files_only=True)
+    assert tuple(model.config.id2label.values()) == MODEL_LABELS
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(bundled.path / "tokenizer.json"), pad_token="[PAD]")
+    batch = tokenizer("The idiot spoke first.", return_tensors="pt")
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[0].numpy()
+    calibration = np.array([bundled.info["calibration"][label] for label in MODEL_LABELS])
+    (ours,) = OnnxDetector(bundled).score(["The idiot spoke first."], Deadline())
+    wanted = 1 / (1 + np.exp(-(logits * calibration[:, 0] + calibration[:, 1])))
+    np.testing.assert_allclose(list(ours.labels.values()), wanted, atol=1e-4)

@@ -27,7 +27,7 @@ TEXTS = {
     "an insult": "Only an idiot would deploy that on a Friday. The rollback takes ten minutes.",
     "loaded wording": "The minister's disastrous reform was finally rammed through parliament by 52 votes to 48.",
     "gendered terms": "Every nurse should bring her badge, and the chairman will open the session at 9:30.",
-    "about a religion": "Muslims cannot be trusted with our security, whatever they say in public.",
+    "about a religion": "You can't trust Muslims, they all want to harm us. The mosque on Elm Street opened in 1994.",
     "clean, names groups": "Amina, who is Muslim and uses a wheelchair, chairs the women's chess club on Thursdays.",
     "clean, counter-speech": "Calling women inferior is wrong, and the study found no difference in ability.",
     "clean, a review": "The movie was great: I laughed for two hours and cried at the end.",

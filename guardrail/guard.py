@@ -22,6 +22,9 @@ from guardrail.result import Action, Detection, Result
 from guardrail.rewrite.base import Rewriter
 from guardrail.text.languages import understood
 
+# A rewrite must be clearly clean, not only just under the threshold that its source was over.
+STRICT = 0.7
+
 log = logging.getLogger("guardrail")
 log.addHandler(logging.NullHandler())
 
@@ -32,7 +35,7 @@ class Pipeline:
     def __init__(self, policy: Policy, detector: Detector, rewriter: Rewriter) -> None:
         self.policy = policy
         self._judge = Judge(detector, policy)
-        self._mender = Mender(policy, rewriter, self._judge.residual)
+        self._mender = Mender(policy, rewriter, Judge(detector, policy, share=STRICT).residual)
         self._limiter = Limiter(policy.max_running, policy.max_queued)
         self._async_limiter = RunVar[anyio.CapacityLimiter]("guardrail_threads")
         self._detector = detector

@@ -43,12 +43,12 @@ class _Plan:
 
 
 class Judge:
-    """Turn texts into ``Detection`` values with one detector and one policy's thresholds."""
+    """Turn texts into ``Detection`` values with one detector and one policy's thresholds, or a ``share`` of them."""
 
-    def __init__(self, detector: Detector, policy: Policy) -> None:
+    def __init__(self, detector: Detector, policy: Policy, *, share: float = 1.0) -> None:
         self._detector = detector
         self._policy = policy
-        self._limits = {label: policy.threshold_for(label, detector.thresholds) for label in Label}
+        self._limits = {label: share * policy.threshold_for(label, detector.thresholds) for label in Label}
 
     def detect(self, texts: Sequence[str], deadline: Deadline) -> list[Detection]:
         """Judge texts, all their pieces in one call of the detector.

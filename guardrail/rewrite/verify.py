@@ -15,7 +15,8 @@ _LINK = regex.compile(
     regex.IGNORECASE,
 )
 _QUOTE = regex.compile(r"[\"“]([^\"“”]{3,200})[\"”]")
-_NAME = regex.compile(r"(?<=[\p{L}\p{Nd},;:)\"'’]\s)\p{Lu}[\p{L}'’-]+")
+# Cut like _WORD, or a name with a hyphen would never be found among the words.
+_NAME = regex.compile(r"(?<=[\p{L}\p{Nd},;:)\"'’]\s)\p{Lu}[\p{L}\p{Nd}]+(?:['’]\p{L}+)?")
 _WORD = regex.compile(r"[\p{L}\p{Nd}]+(?:['’][\p{L}]+)?")
 _NEGATION = regex.compile(
     r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot)\b|n['’]t\b", regex.IGNORECASE

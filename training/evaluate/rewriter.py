@@ -9,7 +9,7 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,13 +93,29 @@ def rewriter_table(rewriter: Rewriter, items: Sequence[Authored]) -> dict[str, o
         "exact_match": _share([answer == item.target for item, answer in biased]),
         "copied_biased_text": _share([answer == item.text for item, answer in biased]),
         "clean_unchanged": _share([answer == item.text for item, answer in clean]),
-        "seconds_p50": float(np.percentile(seconds, 50)),
-        "seconds_p95": float(np.percentile(seconds, 95)),
+        "seconds_p50": float(np.percentile(seconds, 50)) if seconds else float("nan"),
+        "seconds_p95": float(np.percentile(seconds, 95)) if seconds else float("nan"),
     }
 
 
 def _share(values: Sequence[float]) -> float:
     return round(float(np.mean(values)), 4) if values else float("nan")
+
+
+def card_lines(report: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """Return a report as lines for a model card."""
+    lines = ["", "## Measured", ""]
+    lines += ["By `python -m guardrail.training.evaluate.rewriter --judge TEACHER`, on authored rows kept out of training."]
+    for name, table in report.items():
+        lines += ["", f"| {name.replace('_', ' ')} | |", "| --- | --- |"]
+        lines += [f"| {key.replace('_', ' ')} | {_cell(value)} |" for key, value in table.items()]
+    return lines
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {count}" for key, count in value.items()) or "none"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,8 +60,22 @@ def export_adapter(
     ]
     if (peft_dir / "run.json").exists():
         shutil.copy(peft_dir / "run.json", out_dir)
+        card += _training(json.loads((peft_dir / "run.json").read_text(encoding="utf-8")))
     (out_dir / "CARD.md").write_text("\n".join(card) + "\n", encoding="utf-8")
     write_bundle(out_dir, facts)
+
+
+def _training(run: Mapping[str, Any]) -> list[str]:
+    counts, lora = run["counts"], run["recipe"]["lora"]
+    return [
+        "",
+        "## Training",
+        "",
+        f"- {counts['train']} examples and {counts['dev']} for early stopping, {run['tokens']} tokens in {run['step']} steps",
+        f"- best dev loss {run['best_loss']:.3f} at step {run['best_step']}, which is what is shipped",
+        f"- {run['seconds']:.0f} s on CPU, torch {run['torch']}; dropout {lora['dropout']}; the recipe is in `run.json`",
+        "- pairs and their files' sha256: `run.json`; the pool's rows are not in this repository",
+    ]
 
 
 def adapter_tensors(

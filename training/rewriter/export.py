@@ -21,6 +21,7 @@ from guardrail.errors import ConfigError
 from guardrail.rewrite.adapter import lora_inputs
 from guardrail.rewrite.decode import Decoder
 from guardrail.training.bundles import Facts, file_sha256, write_bundle
+from guardrail.training.evaluate.rewriter import card_lines
 from guardrail.training.rewriter.adapter import adapter_tensors, export_adapter, projections
 from guardrail.training.rewriter.gguf import LlamaGguf
 from guardrail.training.rewriter.graph import build
@@ -113,6 +114,7 @@ def _arguments() -> argparse.Namespace:
     adapter.add_argument("--peft", type=Path, required=True, help="folder with adapter_model.safetensors")
     adapter.add_argument("--name", required=True, help="the bundle is called rewriter-NAME")
     adapter.add_argument("--base", type=Path, required=True, help="the base bundle")
+    adapter.add_argument("--report", type=Path, help="what training.evaluate.rewriter measured, for the card")
     adapter.add_argument("--scale", type=float, default=1.0, help="strength; -1 takes the task away")
     for command in (base, adapter):
         command.add_argument("--out", type=Path, required=True, help="the bundle's folder")
@@ -131,9 +133,10 @@ def main() -> None:
         figures = export_base(gguf, out, package=package, hf_dir=options.hf, sentences=sentences)
     else:
         figures = compare(options.base, options.hf, sentences, options.peft) if options.hf else None
-        measured = ("", "## Against PyTorch in float32, merged", "", *figures.lines()) if figures else ()
+        measured = ["", "## Against PyTorch in float32, merged", "", *figures.lines()] if figures else []
+        measured += card_lines(json.loads(options.report.read_text(encoding="utf-8"))) if options.report else []
         export_adapter(
-            options.peft, options.out, options.name, base_dir=options.base, scale=options.scale, measured=measured
+            options.peft, options.out, options.name, base_dir=options.base, scale=options.scale, measured=tuple(measured)
         )
     print("\n".join(figures.lines()) if figures else f"wrote {options.out}")
 

@@ -8,7 +8,7 @@ import regex
 
 SURE = 0.5
 NEAR_BEST = 0.6
-FAINT = 0.05
+FAINT = 0.002
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+(?:['’-][\p{L}\p{M}\p{N}]+)*")
 _MAX_GAP = 1
 
@@ -19,7 +19,7 @@ def stretches(
     """Yield (start, end, mean score) of what carries a label, in characters of ``text``, in order.
 
     A token counts from 0.5, or from 0.6 of the best token where none is that sure: a label that was found lies
-    somewhere. Nothing counts below 0.05. Tokens grow to whole words; neighbouring words join.
+    somewhere. Nothing counts below 0.002. Tokens grow to whole words; neighbouring words join.
     """
     best = max((score for (a, b), score in zip(offsets, scores, strict=True) if b > a), default=0.0)
     limit = max(FAINT, min(SURE, NEAR_BEST * best))

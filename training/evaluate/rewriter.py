@@ -105,7 +105,9 @@ def _share(values: Sequence[float]) -> float:
 def card_lines(report: Mapping[str, Mapping[str, object]]) -> list[str]:
     """Return a report as lines for a model card."""
     lines = ["", "## Measured", ""]
-    lines += ["By `python -m guardrail.training.evaluate.rewriter --judge TEACHER`, on authored rows kept out of training."]
+    lines += [
+        "By `python -m guardrail.training.evaluate.rewriter --judge TEACHER`, on authored rows kept out of training."
+    ]
     for name, table in report.items():
         lines += ["", f"| {name.replace('_', ' ')} | |", "| --- | --- |"]
         lines += [f"| {key.replace('_', ' ')} | {_cell(value)} |" for key, value in table.items()]

@@ -136,7 +136,12 @@ def main() -> None:
         measured = ["", "## Against PyTorch in float32, merged", "", *figures.lines()] if figures else []
         measured += card_lines(json.loads(options.report.read_text(encoding="utf-8"))) if options.report else []
         export_adapter(
-            options.peft, options.out, options.name, base_dir=options.base, scale=options.scale, measured=tuple(measured)
+            options.peft,
+            options.out,
+            options.name,
+            base_dir=options.base,
+            scale=options.scale,
+            measured=tuple(measured),
         )
     print("\n".join(figures.lines()) if figures else f"wrote {options.out}")
 

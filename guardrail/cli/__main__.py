@@ -1,0 +1,5 @@
+"""Run the command line as ``python -m guardrail.cli``."""
+
+from guardrail.cli import main
+
+main()

@@ -71,10 +71,10 @@ def _training(run: Mapping[str, Any]) -> list[str]:
         "",
         "## Training",
         "",
-        f"- {counts['train']} examples and {counts['dev']} for early stopping, {run['tokens']} tokens in {run['step']} steps",
+        f"- {counts['train']} examples and {counts['dev']} for early stopping",
+        f"- {run['step']} steps, {run['tokens']} tokens, {run['seconds']:.0f} s, torch {run['torch']}",
         f"- best dev loss {run['best_loss']:.3f} at step {run['best_step']}, which is what is shipped",
-        f"- {run['seconds']:.0f} s on CPU, torch {run['torch']}; dropout {lora['dropout']}; the recipe is in `run.json`",
-        "- pairs and their files' sha256: `run.json`; the pool's rows are not in this repository",
+        f"- dropout {lora['dropout']}; the recipe, the pairs' files and their sha256 are in `run.json`",
     ]
 
 

@@ -12,12 +12,13 @@ from guardrail.training.data.authored import Authored
 from guardrail.training.evaluate.rewriter import card_lines, pipeline_table, rewriter_table, run
 from tests.fakes import MapRewriter, WordDetector, plain_words
 
+CHAIR, CLEAN = "The chairman of the club spoke first.", "The meeting is at nine."
 ITEMS = [
-    Authored("The chairman of the club spoke first.", "The plain of the club spoke first.", ("gendered_term",), ("gender",), ("chairman",), "b"),
+    Authored(CHAIR, "The plain of the club spoke first.", ("gendered_term",), ("gender",), ("chairman",), "b"),
     Authored("An idiot wrote the long report on roads.", "Someone wrote it.", ("toxicity",), (), ("idiot",), "b"),
     Authored("A quiet insinuation about the neighbours.", "A remark.", ("stereotype",), (), (), "b"),
-    Authored("The meeting is at nine.", "The meeting is at nine.", (), (), (), "b"),
-]  # fmt: skip
+    Authored(CLEAN, CLEAN, (), (), (), "b"),
+]
 
 
 def stubborn(request: RewriteRequest) -> str:

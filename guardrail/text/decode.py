@@ -210,7 +210,10 @@ def _maybe_spaced(text: str) -> bool:
 
 def _join(spaced: str) -> str:
     usual = Counter(_GAP.findall(spaced)).most_common(1)[0][0]
-    return _GAP.sub(lambda gap: " " if gap.group() != usual and any(map(str.isspace, gap.group())) else "", spaced)
+    joined: str = _GAP.sub(
+        lambda gap: " " if gap.group() != usual and any(map(str.isspace, gap.group())) else "", spaced
+    )
+    return joined
 
 
 def _passages(text: str, edits: list[Edit]) -> Iterator[Found]:

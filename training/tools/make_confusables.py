@@ -61,7 +61,7 @@ def _named(char: str) -> str | None:
     match = _NAMED.fullmatch(name)
     if not match:
         return None
-    letter = next(group for group in match.groups() if group)
+    letter: str = next(group for group in match.groups() if group)
     small = "SMALL" in name or "LATIN LETTER" in name
     return letter.lower() if small else letter
 

@@ -1,0 +1,61 @@
+"""Build guards on fakes, with the texts and faults that their tests share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from guardrail.guard import Pipeline
+from guardrail.policy import Policy
+from guardrail.result import Result
+from guardrail.rewrite.base import Rewriter, RewriteRequest
+from tests.fakes import MapRewriter, WordDetector, plain_words
+
+WAIT = 30.0
+
+
+SECRET = "The idiot Zyxwvut spoke first."
+
+
+CLEAN = (
+    "The meeting is at nine.",
+    "  Two spaces before,\ttabs within\r\nand Windows line ends.\r\n\r\n",
+    'def f(x):\n    return {"a": [1, 2]}\n',
+    '{"key": "value", "n": [1, 2.5, null]}',
+    "Straße, naïve, café, ½, ﬁ and ™ stay as they are. 👩‍👩‍👧‍👦 🏳️‍🌈",
+    "zero\u200bwidth and \u00ad soft hyphens",
+    "a lone surrogate \ud83d stays too",
+)
+
+
+def guard(
+    policy: Policy | None = None,
+    answer: Callable[[RewriteRequest], str] = plain_words,
+    *,
+    detector: WordDetector | None = None,
+    rewriter: Rewriter | None = None,
+) -> Pipeline:
+    return Pipeline(policy or Policy(), detector or WordDetector(), rewriter or MapRewriter(answer))
+
+
+def failing(error: BaseException) -> WordDetector:
+    def fail() -> None:
+        raise error
+
+    return WordDetector(before=fail)
+
+
+def pause(seconds: float, until: threading.Event | None = None) -> None:
+    (until or threading.Event()).wait(seconds)
+
+
+def same(result: Result) -> Result:
+    return replace(result, latency_ms=0.0)
+
+
+def broken_rewriter(error: Exception) -> MapRewriter:
+    def answer(request: RewriteRequest) -> str:
+        raise error
+
+    return MapRewriter(answer)

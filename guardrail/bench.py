@@ -181,7 +181,7 @@ class _Writer:
 
     def __init__(self, name: str, threads: int) -> None:
         found = load_rewriter(name)
-        bundle, base = found._bundle, found._base
+        bundle, base = found.bundle, found.base
         tokenizer = Tokenizer.from_buffer(base.read("tokenizer.json"))
         request = RewriteRequest(BIASED, flags=(("stereotype", ""),))
         self._ids = tokenizer.encode(prompt.body(request) + prompt.SUFFIX).ids

@@ -104,7 +104,7 @@ class LazyRewriter:
 
     def __init__(self, bundle: Bundle, base: Bundle, threads: int) -> None:
         self.name = f"{bundle.name}@{bundle.version}"
-        self._bundle, self._base, self._threads = bundle, base, threads
+        self.bundle, self.base, self._threads = bundle, base, threads
         self._built = PerProcess(self._build)
 
     def rewrite(self, requests: Sequence[RewriteRequest], deadline: Deadline) -> list[str]:
@@ -112,6 +112,6 @@ class LazyRewriter:
         return self._built.get().rewrite(requests, deadline)
 
     def _build(self) -> OnnxRewriter:
-        adapter = self._bundle.read("adapter.safetensors") if self._bundle is not self._base else None
-        model, tokenizer = self._base.read("model.onnx"), self._base.read("tokenizer.json")
+        adapter = self.bundle.read("adapter.safetensors") if self.bundle is not self.base else None
+        model, tokenizer = self.base.read("model.onnx"), self.base.read("tokenizer.json")
         return OnnxRewriter(self.name, model, tokenizer, adapter, threads=self._threads)

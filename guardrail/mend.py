@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,9 +13,9 @@ from guardrail.policy import SEVERITY, Decision, Policy
 from guardrail.result import Action, Finding, Result, Rewrite
 from guardrail.rewrite.base import Rewriter, RewriteRequest
 from guardrail.rewrite.refine import Candidate, Residual, refine, sha256_of
+from guardrail.text.surrogates import without_surrogates
 
 CONTEXT_CHARS = 160
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
 Span = tuple[int, int]
 
 
@@ -125,20 +124,16 @@ def _requests(text: str, spans: Sequence[Span], findings: Sequence[Finding]) -> 
     for f in findings:
         # The spans are the findings' own sentences, joined: each lies in the last span that starts no later.
         index = bisect_right(spans, f.sentence[0], key=itemgetter(0)) - 1
-        flags[index][str(f.label), "" if (f.start, f.end) == f.sentence else _plain(text[f.start : f.end])] = None
+        stretch = "" if (f.start, f.end) == f.sentence else without_surrogates(text[f.start : f.end])
+        flags[index][str(f.label), stretch] = None
     return [_request(text, span, tuple(own)) for span, own in zip(spans, flags, strict=True)]
 
 
 def _request(text: str, span: Span, flags: tuple[tuple[str, str], ...]) -> RewriteRequest:
     start, end = span
     return RewriteRequest(
-        _plain(text[start:end]),
-        before=_plain(text[max(0, start - CONTEXT_CHARS) : start]).strip(),
-        after=_plain(text[end : end + CONTEXT_CHARS]).strip(),
+        without_surrogates(text[start:end]),
+        before=without_surrogates(text[max(0, start - CONTEXT_CHARS) : start]).strip(),
+        after=without_surrogates(text[end : end + CONTEXT_CHARS]).strip(),
         flags=flags,
     )
-
-
-def _plain(text: str) -> str:
-    """Replace lone surrogates: no tokenizer takes them."""
-    return _SURROGATES.sub("\ufffd", text)

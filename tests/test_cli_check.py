@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -16,21 +16,17 @@ from guardrail._runtime import Deadline
 from guardrail.cli import app
 from guardrail.cli.texts import encodable
 from guardrail.config import DETECTOR, Config
-from guardrail.detect.base import Detector, PieceScores
+from guardrail.detect.base import PieceScores
 from guardrail.errors import ModelNotFoundError, ModelRuntimeError
 from guardrail.guard import Pipeline
 from guardrail.models import store
 from guardrail.result import MODEL_LABELS, Label
 from guardrail.result import Result as Judged
-from guardrail.rewrite.base import Rewriter, RewriteRequest
-from tests.fakes import MapRewriter, WordDetector, plain_words
+from guardrail.rewrite.base import RewriteRequest
+from tests.cli import BIASED, CLEAN, no_colour, run  # noqa: F401
+from tests.fakes import WordDetector
 
-BIASED = "The chairman left early."
-
-
-CLEAN = "The meeting is at nine."
-
-
+pytestmark = pytest.mark.usefixtures("no_colour")
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -44,25 +40,6 @@ class BrokenRewriter:
 class BrokenDetector(WordDetector):
     def score(self, pieces: Sequence[str], deadline: Deadline) -> list[PieceScores]:
         raise ModelRuntimeError("the detector ran and failed")
-
-
-@pytest.fixture(autouse=True)
-def _no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def run(
-    *arguments: str,
-    stdin: bytes | str | None = None,
-    detector: Detector | None = None,
-    rewriter: Rewriter | None = None,
-    factory: Callable[[Config, bool], Pipeline] | None = None,
-) -> Result:
-    def build(config: Config, detect_only: bool) -> Pipeline:
-        return Pipeline(config.policy, detector or WordDetector(), rewriter or MapRewriter(plain_words))
-
-    return CliRunner().invoke(app, list(arguments), input=stdin, obj=factory or build)
 
 
 def policy(folder: Path, text: str) -> str:

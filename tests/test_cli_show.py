@@ -7,52 +7,22 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from typer.testing import CliRunner, Result
 
 from guardrail import __version__
-from guardrail.cli import app
 from guardrail.cli.show import print_result
 from guardrail.cli.texts import read_text, visible
-from guardrail.config import Config
-from guardrail.detect.base import Detector
 from guardrail.errors import GuardrailError
-from guardrail.guard import Pipeline
 from guardrail.result import Action, Finding, Label
 from guardrail.result import Result as Judged
-from guardrail.rewrite.base import Rewriter
-from tests.fakes import MapRewriter, WordDetector, plain_words
+from tests.cli import BIASED, CLEAN, no_colour, run  # noqa: F401
 
-
-@pytest.fixture(autouse=True)
-def _no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-BIASED = "The chairman left early."
-
-
-CLEAN = "The meeting is at nine."
-
-
-def run(
-    *arguments: str,
-    stdin: bytes | str | None = None,
-    detector: Detector | None = None,
-    rewriter: Rewriter | None = None,
-    factory: Callable[[Config, bool], Pipeline] | None = None,
-) -> Result:
-    def build(config: Config, detect_only: bool) -> Pipeline:
-        return Pipeline(config.policy, detector or WordDetector(), rewriter or MapRewriter(plain_words))
-
-    return CliRunner().invoke(app, list(arguments), input=stdin, obj=factory or build)
+pytestmark = pytest.mark.usefixtures("no_colour")
 
 
 def test_a_long_text_is_shown_in_part() -> None:

@@ -7,6 +7,7 @@ import re
 import sys
 
 from guardrail.errors import GuardrailError
+from guardrail.text.surrogates import without_surrogates
 
 _BYTES_A_CHARACTER = 4
 _FILE_NAME = re.compile(r"(?:\.{0,2}|~)/\S+|\S*\w\.[A-Za-z][A-Za-z0-9]{1,4}")
@@ -16,7 +17,6 @@ _VISIBLE = {
     0x7F: 0x2421,
     **dict.fromkeys((*range(0x80, 0xA0), *_BIDI), 0xFFFD),
 }
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
@@ -26,7 +26,7 @@ def visible(text: str) -> str:
 
 def encodable(text: str) -> str:
     """Return ``text`` with lone surrogates as U+FFFD, one for one, so that it can be written as UTF-8."""
-    return _SURROGATES.sub("\ufffd", text)
+    return without_surrogates(text)
 
 
 def read_text(given: str, *, as_text: bool, as_file: bool, max_chars: int) -> str:

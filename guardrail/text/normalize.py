@@ -12,8 +12,8 @@ import regex
 from guardrail.text import decode, fold, markup, pictures
 from guardrail.text.decode import Found
 from guardrail.text.offsets import Edit, Runs, apply
+from guardrail.text.surrogates import without_surrogates
 
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _MARKUP = re.compile(r"[*~&<]|/\*")
 _GENTLE_ROUNDS = 4
@@ -115,7 +115,7 @@ def normalize(text: str) -> Normalized:
 
     Total on every ``str``, linear in its length, idempotent; no lone surrogate comes out. The caller caps the length.
     """
-    clean = text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+    clean = without_surrogates(text)
     draft = _Draft(clean)
     if clean.isascii() and not _CONTROLS.search(clean) and not _MARKUP.search(clean):
         draft.note(decode.despaced(clean), signal=False)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import sentencex
 
+from guardrail.text.surrogates import without_surrogates
+
 Span = tuple[int, int]
 
 _SLICE = 65_536
@@ -16,7 +18,6 @@ _WRAPPED_LINE = 50
 _LINE = re.compile(r"[^\r\n]*[\r\n]*")
 _SIGN = re.compile(r"[^\w\s,;:-]")
 _WORD = re.compile(r"\w")
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
 _OPENING = "([{\u201c\u2018\u00ab\u201e"
 # The library keeps a quotation whole, however long, and pairs stray quotes; what follows must not move a boundary.
 _UNQUOTED = str.maketrans(dict.fromkeys("\"'()[]{}\u201c\u201d\u2018\u2019\u00ab\u00bb\u201e\r\n", " "))
@@ -81,7 +82,7 @@ def _sentence_ends(text: str, start: int, end: int) -> Iterator[int]:
     if not sign or not _WORD.search(text, sign.end(), end):
         yield end
         return
-    plain = _SURROGATES.sub("\ufffd", text[start:end]).translate(_UNQUOTED)
+    plain = without_surrogates(text[start:end]).translate(_UNQUOTED)
     position = start
     for sentence in sentencex.segment("en", plain):
         position += len(sentence)

@@ -50,8 +50,8 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/.created
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/.created
-	@echo "installing guardrail-sdk[dev,train] into $(VENV) ..."
+	@echo "installing guardrail-sdk[all,dev,train] into $(VENV) ..."
 	@$(PIP) install --constraint $(CONSTRAINTS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)" \
 		|| { echo "no $(TORCH) here: set TORCH_INDEX to an index that has it, or TORCH to another build"; exit 1; }
-	@$(PIP) install --constraint $(CONSTRAINTS) --editable '.[dev,train]'
+	@$(PIP) install --constraint $(CONSTRAINTS) --editable '.[all,dev,train]'
 	@touch $@ $(VENV)/.runtime

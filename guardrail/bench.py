@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 from guardrail import _ort
 from guardrail._runtime import Deadline
+from guardrail.bench_stream import watch, watcher
 from guardrail.config import Models
 from guardrail.detect.base import Detector
 from guardrail.errors import ModelNotFoundError
@@ -71,19 +72,36 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True)
+class Throughput:
+    """Texts of 30 words judged a second once everything runs, and the seconds until then, loading included."""
+
+    name: str
+    texts_per_s: float
+    _: KW_ONLY
+    start_s: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """What one run measured; ``memory_mb`` is resident memory after a step, ``skipped`` says what was not run."""
+    """What one run measured; ``memory_mb`` is resident memory after a step, ``skipped`` says what was not run.
+
+    ``counts`` holds what is no time: the characters that a stream holds back before it shows the first. ``throughput``
+    is measured by ``bench_batch``.
+    """
 
     machine: Mapping[str, str]
     timings: tuple[Timing, ...]
     _: KW_ONLY
     ratios: tuple[Ratio, ...]
     memory_mb: Mapping[str, int]
+    counts: Mapping[str, int]
     skipped: tuple[str, ...] = ()
+    throughput: tuple[Throughput, ...] = ()
 
 
 def measure(models: Models, rounds: int = 40) -> Report:
-    """Time importing, loading, detecting and rewriting, the cases of a comparison in turns.
+    """Time importing, loading, detecting, streaming and rewriting, the cases of a comparison in turns.
 
     Args:
         models: which detector and rewriter; ``threads`` is ignored.
@@ -114,6 +132,7 @@ class _Bench:
         self.skipped: list[str] = []
         self._ratios: list[tuple[str, str, str]] = []
         self._memory: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
 
     def compare(self, name: str, over: str, under: str) -> None:
         self._ratios.append((name, over, under))
@@ -142,7 +161,16 @@ class _Bench:
             self.compare(f"{words}: 2 threads against 1", f"detect {words}, threads 2", f"detect {words}, threads 1")
         self.compare("120 words against 30", "detect 120 words, threads 1", "detect 30 words, threads 1")
         self._interleave(cases, self.rounds)
+        self._stream(detectors[1])
         self.remember("after detecting")
+
+    def _stream(self, detector: Detector) -> None:
+        door = watcher(detector)
+        for _ in range(self.rounds):
+            delay = watch(door, LONG)
+            self.times.setdefault("stream 120 words, guard time until the first release", []).append(delay.first_ms)
+            self.times.setdefault("stream 120 words, added per token of 4 characters", []).append(delay.token_ms)
+            self._counts["characters held until the first release"] = delay.held
 
     def rewrite(self, name: str) -> None:
         begun = time.perf_counter()
@@ -162,6 +190,7 @@ class _Bench:
             tuple(_timing(name, values) for name, values in self.times.items()),
             ratios=tuple(Ratio(name, middle[over] / middle[under]) for name, over, under in self._ratios),
             memory_mb=self._memory,
+            counts=self._counts,
             skipped=tuple(self.skipped),
         )
 

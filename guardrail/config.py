@@ -1,4 +1,4 @@
-"""Read a policy and the names of models from a TOML file; unknown keys are refused."""
+"""Read a policy, the names of models and where decisions are recorded from a TOML file; unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from guardrail.policy import Policy
 DETECTOR = "detector-fast"
 REWRITER = "sr"
 
-S = TypeVar("S", Policy, "Models")
+S = TypeVar("S", Policy, "Models", "Audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +27,33 @@ class Models:
     threads: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """Where decisions are recorded: ``path``, ``include_text``, ``max_bytes`` and ``keep`` as in ``audit.AuditLog``.
+
+    ``path`` "" is no log; ``salt_env`` names the environment variable that holds the key of the hashes, and
+    ``opentelemetry`` reports decisions to OpenTelemetry as well.
+    """
+
+    path: str = ""
+    include_text: bool = False
+    salt_env: str = ""
+    max_bytes: int | None = None
+    keep: int = 5
+    opentelemetry: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """A parsed configuration file."""
 
     policy: Policy = field(default_factory=Policy)
     models: Models = field(default_factory=Models)
+    audit: Audit = field(default_factory=Audit)
 
 
 def read_config(path: str | os.PathLike[str]) -> Config:
-    """Read ``[policy]`` and ``[models]`` from a TOML file.
+    """Read ``[policy]``, ``[models]`` and ``[audit]`` from a TOML file.
 
     Raises:
         ConfigError: the file is missing or no TOML, a key is unknown, or a value is out of range; says which.
@@ -48,10 +65,12 @@ def read_config(path: str | os.PathLike[str]) -> Config:
         raise ConfigError(f"configuration file {os.fspath(path)!r} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"configuration file {os.fspath(path)!r} is not valid TOML: {error}") from error
-    _refuse_unknown("", data, ["policy", "models"])
+    _refuse_unknown("", data, ["policy", "models", "audit"])
     models = _section(Models, "models", data.get("models", {}))
     _check(models)
-    return Config(_section(Policy, "policy", data.get("policy", {})), models)
+    audit = _section(Audit, "audit", data.get("audit", {}))
+    _check_audit(audit)
+    return Config(_section(Policy, "policy", data.get("policy", {})), models, audit)
 
 
 def _check(models: Models) -> None:
@@ -61,6 +80,19 @@ def _check(models: Models) -> None:
     threads: object = models.threads
     if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= 64:
         raise ConfigError(f"models.threads = {threads!r} must be a whole number from 1 to 64")
+
+
+def _check_audit(audit: Audit) -> None:
+    for name, kind in (("path", str), ("salt_env", str), ("include_text", bool), ("opentelemetry", bool)):
+        value = getattr(audit, name)
+        if not isinstance(value, kind):
+            raise ConfigError(f"audit.{name} = {value!r} must be a {'text' if kind is str else 'true or false'}")
+    for name in ("max_bytes", "keep"):
+        number = getattr(audit, name)
+        if (name, number) != ("max_bytes", None) and (
+            not isinstance(number, int) or isinstance(number, bool) or number < 1
+        ):
+            raise ConfigError(f"audit.{name} = {number!r} must be a whole number from 1 on")
 
 
 def _section(kind: type[S], name: str, table: object) -> S:

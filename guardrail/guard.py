@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
 import anyio
@@ -16,10 +17,11 @@ from guardrail._runtime import Deadline, Limiter
 from guardrail.detect.base import Detector
 from guardrail.errors import DeadlineError, GuardrailBlocked, GuardrailError, ModelIntegrityError, ModelRuntimeError
 from guardrail.judge import Judge
-from guardrail.mend import Mender
+from guardrail.mend import Context, Mender
+from guardrail.observe import Observer, Observers, raised
 from guardrail.policy import Decision, Policy
-from guardrail.result import Action, Detection, Result
-from guardrail.rewrite.base import Rewriter
+from guardrail.result import Action, Detection, Label, Result
+from guardrail.rewrite.base import Rewriter, RewriteRequest
 from guardrail.text.languages import understood
 
 # A rewrite must be clearly clean, not only just under the threshold that its source was over.
@@ -30,16 +32,38 @@ log.addHandler(logging.NullHandler())
 
 
 class Pipeline:
-    """Judge and mend texts with given parts; ``guardrail.load.Guard`` is the same with the bundled ones."""
+    """Judge and mend texts with given parts; ``guardrail.load.Guard`` is the same with the bundled ones.
 
-    def __init__(self, policy: Policy, detector: Detector, rewriter: Rewriter) -> None:
+    ``observers`` are told of every decision, also of failures that are raised; not of ``detect`` and ``explain``.
+    """
+
+    def __init__(
+        self, policy: Policy, detector: Detector, rewriter: Rewriter, *, observers: Sequence[Observer] = ()
+    ) -> None:
         self.policy = policy
         self._judge = Judge(detector, policy)
         self._mender = Mender(policy, rewriter, Judge(detector, policy, share=STRICT).residual)
         self._limiter = Limiter(policy.max_running, policy.max_queued)
         self._async_limiter = RunVar[anyio.CapacityLimiter]("guardrail_threads")
-        self._detector = detector
+        self._detector, self._rewriter = detector, rewriter
         self._failures = count(1)
+        self._observers = Observers(observers)
+
+    @property
+    def thresholds(self) -> dict[Label, float]:
+        """The score from which each label counts; the policy's targets are looked up in the model."""
+        return {label: self.policy.threshold_for(label, self._detector.thresholds) for label in Label}
+
+    def load(self) -> None:
+        """Load and verify the models now instead of on the first text; the rewriter only if the policy needs it.
+
+        Raises:
+            ModelError: one cannot be used.
+        """
+        ready = "Ready."
+        self._judge.detect([ready], Deadline())
+        if any(self.policy.action_for(label) is Action.REWRITE for label in Label):
+            self._rewriter.rewrite([RewriteRequest(ready)], Deadline())
 
     def detect(self, text: str) -> Detection:
         """Judge one text and change nothing.
@@ -55,10 +79,23 @@ class Pipeline:
         wanted = _all_checked(texts)
         longest = max((len(text) for text in wanted), default=0)
         if longest > self.policy.max_chars:
-            raise self._overflow(longest)
+            raise self._overflow()
         deadline = self._deadline()
         with self._limiter.admit(deadline):
             return self._judge.detect(wanted, deadline)
+
+    def explain(self, text: str) -> Detection:
+        """Judge one text as ``detect`` does, with a finding for every label in every sentence, whatever its score.
+
+        What other thresholds would find can be told from that, and the models need not run again. Raises as ``detect``
+        does.
+        """
+        if len(checked(text)) > self.policy.max_chars:
+            raise self._overflow()
+        deadline, limits = self._deadline(), self.thresholds
+        with self._limiter.admit(deadline):
+            found = Judge(self._detector, self.policy, share=0.0).detect([text], deadline)[0]
+        return replace(found, flagged=any(f.score >= limits[f.label] for f in found.findings))
 
     def check(self, text: str) -> Result:
         """Judge one text and act by the policy.
@@ -71,7 +108,7 @@ class Pipeline:
             ModelIntegrityError: a model's file is damaged; no policy overrides that.
             GuardrailError: the guard failed and the policy says ``"raise"``.
         """
-        return self._check(_checked(text), self._deadline())
+        return self._check(checked(text), self._deadline())
 
     def check_many(self, texts: Iterable[str]) -> list[Result]:
         """Check texts in order, each within its own time budget; the same results as ``check``, raises as it does."""
@@ -82,32 +119,40 @@ class Pipeline:
 
         Cancelling it stops the model at its next step.
         """
-        _checked(text)
+        return await self._acheck(checked(text))
+
+    async def _acheck(self, text: str, context: Context | None = None) -> Result:
         deadline = self._deadline()
-        limiter = self._threads()
+        work = partial(self._check, text, deadline, context)
         try:
-            return await anyio.to_thread.run_sync(self._check, text, deadline, abandon_on_cancel=True, limiter=limiter)
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads())
         finally:
             deadline.cancel()
 
-    def _check(self, text: str, deadline: Deadline) -> Result:
+    def _check(self, text: str, deadline: Deadline, context: Context | None = None) -> Result:
         begun = time.perf_counter()
-        result = self._judged(text, deadline)
-        result = replace(result, latency_ms=(time.perf_counter() - begun) * 1000)
+        try:
+            result = self._judged(
+                text, deadline, self._judge, lambda found: self._acted(text, found, deadline, context)
+            )
+        except GuardrailError as error:
+            self._observers.tell(raised(error, self._detector.name, _since(begun)), text)
+            raise
+        result = replace(result, latency_ms=_since(begun))
+        self._observers.tell(result, text)
         if result.action is Action.RAISE:
             raise GuardrailBlocked(result)
         return result
 
-    def _judged(self, text: str, deadline: Deadline) -> Result:
+    def _judged(self, text: str, deadline: Deadline, judge: Judge, act: Callable[[Detection], Result]) -> Result:
         policy = self.policy
         if not text.strip():
             return Result(Action.ALLOW, text, reason="empty", model=self._detector.name)
         if len(text) > policy.max_chars:
-            return self._failed(text, policy.on_overflow, self._overflow(len(text)))
+            return self._failed(text, policy.on_overflow, self._overflow())
         try:
             with self._limiter.admit(deadline):
-                detection = self._judge.detect([text], deadline)[0]
-                return self._acted(text, detection, policy.decide(detection.findings), deadline)
+                return act(judge.detect([text], deadline)[0])
         except DeadlineError as error:
             return self._failed(text, policy.on_timeout, error)
         except ModelIntegrityError:
@@ -118,16 +163,21 @@ class Pipeline:
             name = type(error).__name__
             return self._failed(text, policy.on_error, ModelRuntimeError(f"a part of the guard failed ({name})"))
 
-    def _acted(self, text: str, detection: Detection, decision: Decision, deadline: Deadline) -> Result:
-        result = _result(detection, decision, text)
-        if decision.action is Action.ALLOW and not understood(text, self._detector.languages):
-            decision = replace(decision, action=self.policy.on_unsupported_language, reason="unsupported language")
-            result = replace(result, action=decision.action, reason=decision.reason)
+    def _acted(self, text: str, detection: Detection, deadline: Deadline, context: Context | None) -> Result:
+        result, decision = self._decided(text, detection)
         if decision.action in (Action.ALLOW, Action.FLAG):
             return result
         if decision.action in (Action.BLOCK, Action.RAISE):
             return replace(result, text=self.policy.block_message)
-        return self._mender.mend(text, result, decision, deadline)
+        return self._mender.mend(text, result, decision, deadline, context)
+
+    def _decided(self, text: str, detection: Detection) -> tuple[Result, Decision]:
+        decision = self.policy.decide(detection.findings)
+        result = _result(detection, decision, text)
+        if decision.action is Action.ALLOW and not understood(text, self._detector.languages):
+            decision = replace(decision, action=self.policy.on_unsupported_language, reason="unsupported language")
+            result = replace(result, action=decision.action, reason=decision.reason)
+        return result, decision
 
     def _failed(self, text: str, choice: str, error: GuardrailError) -> Result:
         if choice == "raise":
@@ -150,9 +200,10 @@ class Pipeline:
             model=self._detector.name,
         )
 
-    def _overflow(self, length: int) -> GuardrailError:
+    def _overflow(self) -> GuardrailError:
+        # Without the text's own length, which a stream cannot know: the same message at every door.
         return GuardrailError(
-            f"a text of {length} characters is over max_chars = {self.policy.max_chars}; raise it or cut the text"
+            f"a text has more than max_chars = {self.policy.max_chars} characters; raise it or cut the text"
         )
 
     def _deadline(self) -> Deadline:
@@ -184,7 +235,12 @@ def _result(detection: Detection, decision: Decision, text: str) -> Result:
     )
 
 
-def _checked(text: str) -> str:
+def _since(begun: float) -> float:
+    return (time.perf_counter() - begun) * 1000
+
+
+def checked(text: str) -> str:
+    """Return ``text`` if it is a ``str``; anything else is a ``TypeError`` that names the remedy."""
     if not isinstance(text, str):
         raise TypeError(f"text must be a str, not {type(text).__name__}; decode bytes and convert other values first")
     return text
@@ -193,4 +249,4 @@ def _checked(text: str) -> str:
 def _all_checked(texts: Iterable[str]) -> list[str]:
     if isinstance(texts, (str, bytes)):
         raise TypeError(f"texts must be a list of str, not one {type(texts).__name__}; put it in a list")
-    return [_checked(text) for text in texts]
+    return [checked(text) for text in texts]

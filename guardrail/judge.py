@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -15,7 +15,7 @@ from guardrail.policy import SEVERITY, Policy
 from guardrail.result import Action, Detection, Finding, Label
 from guardrail.rewrite.refine import Residual
 from guardrail.text.normalize import Normalized, normalize
-from guardrail.text.windows import coverage, plan_windows, split_sentences
+from guardrail.text.windows import Span, coverage, plan_windows, split_sentences
 
 GROUP_THRESHOLD = 0.5
 _MODEL = "model"
@@ -43,11 +43,22 @@ class _Plan:
 
 
 class Judge:
-    """Turn texts into ``Detection`` values with one detector and one policy's thresholds, or a ``share`` of them."""
+    """Turn texts into ``Detection`` values with one detector and one policy's thresholds, or a ``share`` of them.
 
-    def __init__(self, detector: Detector, policy: Policy, *, share: float = 1.0) -> None:
+    ``split`` gives the sentences of a normalised text.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        policy: Policy,
+        *,
+        share: float = 1.0,
+        split: Callable[[str], tuple[Span, ...]] = split_sentences,
+    ) -> None:
         self._detector = detector
         self._policy = policy
+        self._split = split
         self._limits = {label: share * policy.threshold_for(label, detector.thresholds) for label in Label}
 
     def detect(self, texts: Sequence[str], deadline: Deadline) -> list[Detection]:
@@ -89,7 +100,7 @@ class Judge:
     def _plan(self, text: str, deadline: Deadline) -> _Plan:
         deadline.check()
         normal = normalize(text)
-        sentences = split_sentences(normal.text)
+        sentences = self._split(normal.text)
         spans = plan_windows(normal.text, sentences, self._detector.count_tokens, self._detector.max_tokens)
         pieces = [_Piece(normal.text[a:b], a, normal.to_source(a, b)) for a, b in spans]
         for view in normal.views:

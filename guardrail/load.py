@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from guardrail import config
 from guardrail._runtime import Deadline, PerProcess
+from guardrail.audit import AuditLog
 from guardrail.detect.base import Detector
 from guardrail.detect.onnx import OnnxDetector
-from guardrail.errors import ModelIntegrityError, ModelNotFoundError
-from guardrail.guard import Pipeline
+from guardrail.doors import Streaming
+from guardrail.errors import ConfigError, ModelIntegrityError, ModelNotFoundError
 from guardrail.models.bundle import NAME, Bundle
 from guardrail.models.store import find
+from guardrail.observe import Observer
 from guardrail.policy import Policy
 from guardrail.rewrite.base import Rewriter, RewriteRequest
 from guardrail.rewrite.onnx import OnnxRewriter
+from guardrail.telemetry import OpenTelemetry
+
+if TYPE_CHECKING:
+    from guardrail.adapters.langchain import GuardRunnable
 
 PathLike = str | os.PathLike[str]
 
 
-class Guard(Pipeline):
+class Guard(Streaming):
     """Find biased text and mend it: ``Guard().check(text)``.
 
     Nothing heavy is loaded before the first text; one guard serves all threads of a process and survives a fork.
@@ -31,6 +39,7 @@ class Guard(Pipeline):
         detector: a part of your own, the name of an installed bundle, or a bundle's folder.
         rewriter: likewise.
         threads: worker threads of each model, at least 1.
+        observers: are told of every decision, such as an ``audit.AuditLog``; what they do wrong changes none.
 
     Raises:
         ConfigError: the policy asks for a threshold that the detector has no calibration for.
@@ -45,17 +54,58 @@ class Guard(Pipeline):
         detector: Detector | PathLike = config.DETECTOR,
         rewriter: Rewriter | PathLike = config.REWRITER,
         threads: int = 1,
+        observers: Sequence[Observer] = (),
     ) -> None:
         found = load_detector(detector, threads=threads) if isinstance(detector, (str, os.PathLike)) else detector
         writer = load_rewriter(rewriter, threads=threads) if isinstance(rewriter, (str, os.PathLike)) else rewriter
-        super().__init__(policy or Policy(), found, writer)
+        super().__init__(policy or Policy(), found, writer, observers=observers)
 
     @classmethod
     def from_config(cls, path: PathLike) -> Guard:
-        """Build a guard from a TOML file with ``[policy]`` and ``[models]``; raises ``ConfigError`` if it is wrong."""
+        """Build a guard from a TOML file with ``[policy]``, ``[models]`` and ``[audit]``.
+
+        Raises:
+            ConfigError: the file is wrong, or the audit log cannot be written.
+            ImportError: it asks for OpenTelemetry, which is not installed.
+        """
         settings = config.read_config(path)
-        models = settings.models
-        return cls(settings.policy, detector=models.detector, rewriter=models.rewriter, threads=models.threads)
+        models, observers = settings.models, observers_of(settings)
+        return cls(
+            settings.policy,
+            detector=models.detector,
+            rewriter=models.rewriter,
+            threads=models.threads,
+            observers=observers,
+        )
+
+    def as_runnable(self) -> GuardRunnable:
+        """Return the guard as a LangChain runnable, for ``model | guard.as_runnable() | parser``.
+
+        Raises:
+            ImportError: the extra ``langchain`` is not installed.
+        """
+        runnable: GuardRunnable = importlib.import_module("guardrail.adapters.langchain").as_runnable(self)
+        return runnable
+
+
+def observers_of(settings: config.Config) -> list[Observer]:
+    """Build what a configuration's ``[audit]`` asks for; raises as ``Guard.from_config`` does."""
+    audit, observers = settings.audit, list[Observer]()
+    if audit.path:
+        if audit.salt_env and not os.environ.get(audit.salt_env):
+            raise ConfigError(f"audit.salt_env = {audit.salt_env!r}, but that environment variable is not set")
+        log = AuditLog(
+            audit.path,
+            policy=settings.policy,
+            include_text=audit.include_text,
+            salt=os.environ.get(audit.salt_env, ""),
+            max_bytes=audit.max_bytes,
+            keep=audit.keep,
+        )
+        observers.append(log)
+    if audit.opentelemetry:
+        observers.append(OpenTelemetry())
+    return observers
 
 
 def load_detector(name: PathLike, *, threads: int = 1) -> OnnxDetector:

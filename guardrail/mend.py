@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from guardrail._runtime import Deadline
@@ -19,6 +19,20 @@ CONTEXT_CHARS = 160
 Span = tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a text follows: ``before`` is the original text right in front of it, ``prompt`` what asked for it.
+
+    Both are shown to the rewriter and never judged; the prompt only where no text comes before.
+    """
+
+    before: str = ""
+    prompt: str = ""
+
+
+NO_CONTEXT = Context()
+
+
 class Mender:
     """Apply REWRITE and MASK decisions with one rewriter; ``residual`` judges its candidates."""
 
@@ -27,7 +41,9 @@ class Mender:
     ) -> None:
         self._policy, self._rewriter, self._residual = policy, rewriter, residual
 
-    def mend(self, text: str, result: Result, decision: Decision, deadline: Deadline) -> Result:
+    def mend(
+        self, text: str, result: Result, decision: Decision, deadline: Deadline, context: Context | None = None
+    ) -> Result:
         """Return ``result`` with the safe text and a ``Rewrite`` per changed stretch; its action is the one taken.
 
         Raises ``ModelIntegrityError``, and ``DeadlineError`` unless the policy lets text pass on a timeout: this text
@@ -37,7 +53,7 @@ class Mender:
         flagged = [f for f in decision.findings if self._policy.action_for(f.label) is Action.REWRITE]
         error = None
         try:
-            changes = self._rewritten(text, flagged, deadline)
+            changes = self._rewritten(text, flagged, deadline, context or NO_CONTEXT)
         except ModelIntegrityError:
             raise
         except Exception as failure:  # whatever a rewriter does wrong, flagged text must not pass
@@ -48,9 +64,9 @@ class Mender:
             return self._refused(result, error)
         return self._applied(text, result, changes + [self._masked(text, (f.start, f.end)) for f in masks], error)
 
-    def _rewritten(self, text: str, findings: Sequence[Finding], deadline: Deadline) -> list[Rewrite]:
+    def _rewritten(self, text: str, findings: Sequence[Finding], deadline: Deadline, context: Context) -> list[Rewrite]:
         spans = _sentences(findings)
-        requests = _requests(text, spans, findings)
+        requests = _requests(text, spans, findings, context)
         best = refine(
             requests, self._rewriter, lambda texts: self._residual(texts, deadline), self._policy.max_rounds, deadline
         )
@@ -103,9 +119,15 @@ class Mender:
         for change in kept:
             parts += [text[at : change.start], change.replacement]
             at = change.end
-        taken = Action.MASK if all(change.masked for change in kept) else Action.REWRITE
-        action = max(result.action, taken, key=SEVERITY.__getitem__) if taken is Action.REWRITE else taken
+        action = taken(result.action, kept)
         return replace(result, action=action, text="".join(parts) + text[at:], rewrites=tuple(kept), error=error)
+
+
+def taken(decided: Action, changes: Sequence[Rewrite]) -> Action:
+    """Return the action that was taken: what was decided, or MASK where nothing but masks came of it."""
+    if all(change.masked for change in changes):
+        return Action.MASK
+    return max(decided, Action.REWRITE, key=SEVERITY.__getitem__)
 
 
 def _sentences(findings: Sequence[Finding]) -> list[Span]:
@@ -119,21 +141,22 @@ def _sentences(findings: Sequence[Finding]) -> list[Span]:
     return spans
 
 
-def _requests(text: str, spans: Sequence[Span], findings: Sequence[Finding]) -> list[RewriteRequest]:
+def _requests(text: str, spans: Sequence[Span], findings: Sequence[Finding], context: Context) -> list[RewriteRequest]:
     flags: list[dict[tuple[str, str], None]] = [{} for _ in spans]
     for f in findings:
         # The spans are the findings' own sentences, joined: each lies in the last span that starts no later.
         index = bisect_right(spans, f.sentence[0], key=itemgetter(0)) - 1
         stretch = "" if (f.start, f.end) == f.sentence else without_surrogates(text[f.start : f.end])
         flags[index][str(f.label), stretch] = None
-    return [_request(text, span, tuple(own)) for span, own in zip(spans, flags, strict=True)]
+    return [_request(text, span, tuple(own), context) for span, own in zip(spans, flags, strict=True)]
 
 
-def _request(text: str, span: Span, flags: tuple[tuple[str, str], ...]) -> RewriteRequest:
+def _request(text: str, span: Span, flags: tuple[tuple[str, str], ...], context: Context) -> RewriteRequest:
     start, end = span
+    before = (context.before[-CONTEXT_CHARS:] + text[max(0, start - CONTEXT_CHARS) : start])[-CONTEXT_CHARS:]
+    # ``after`` stays empty: a stream does not know it yet, and every door must give the same rewrite.
     return RewriteRequest(
         without_surrogates(text[start:end]),
-        before=without_surrogates(text[max(0, start - CONTEXT_CHARS) : start]).strip(),
-        after=without_surrogates(text[end : end + CONTEXT_CHARS]).strip(),
+        before=without_surrogates(before).strip() or without_surrogates(context.prompt[-CONTEXT_CHARS:]).strip(),
         flags=flags,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from guardrail.errors import ConfigError
 from guardrail.result import Action, Finding, Label
@@ -93,6 +94,14 @@ class Policy:
             value = getattr(self, name)
             if not (_within(value, *limits) or name == "timeout_ms" and value is None):
                 raise ConfigError(f"{name} = {value!r} must be a whole number from {limits[0]} to {limits[1]}")
+
+    def __reduce__(self) -> tuple[partial[Policy], tuple[()]]:
+        # A mapping proxy cannot be pickled, and Ray and Spark send policies to their workers.
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        plain: dict[str, Any] = {
+            name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()
+        }
+        return partial(type(self), **plain), ()
 
     def threshold_for(self, label: Label, calibrated: Mapping[str, Mapping[Label, float]]) -> float:
         """Return the score from which ``label`` counts, looking a false-positive target up in the bundle's table."""

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from guardrail.cli import app
 from guardrail.config import Config
 from guardrail.detect.base import Detector
+from guardrail.doors import Streaming
 from guardrail.guard import Pipeline
 from guardrail.rewrite.base import Rewriter
 from tests.fakes import MapRewriter, WordDetector, plain_words
@@ -32,6 +33,6 @@ def run(
     factory: Callable[[Config, bool], Pipeline] | None = None,
 ) -> Result:
     def build(config: Config, detect_only: bool) -> Pipeline:
-        return Pipeline(config.policy, detector or WordDetector(), rewriter or MapRewriter(plain_words))
+        return Streaming(config.policy, detector or WordDetector(), rewriter or MapRewriter(plain_words))
 
     return CliRunner().invoke(app, list(arguments), input=stdin, obj=factory or build)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from guardrail.guard import Pipeline
+from guardrail.doors import Streaming
+from guardrail.observe import Observer
 from guardrail.policy import Policy
 from guardrail.result import Result
 from guardrail.rewrite.base import Rewriter, RewriteRequest
@@ -35,8 +36,11 @@ def guard(
     *,
     detector: WordDetector | None = None,
     rewriter: Rewriter | None = None,
-) -> Pipeline:
-    return Pipeline(policy or Policy(), detector or WordDetector(), rewriter or MapRewriter(answer))
+    observers: Sequence[Observer] = (),
+) -> Streaming:
+    return Streaming(
+        policy or Policy(), detector or WordDetector(), rewriter or MapRewriter(answer), observers=observers
+    )
 
 
 def failing(error: BaseException) -> WordDetector:

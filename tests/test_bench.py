@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from guardrail import bench
+from guardrail.bench_stream import TOKEN
 from guardrail.cli import app
 from guardrail.errors import ModelNotFoundError
 from guardrail.models import store
@@ -50,7 +51,11 @@ def test_the_report_names_what_it_measured() -> None:
     runs = {timing["name"]: timing["runs"] for timing in report["timings"]}
     assert runs["import guardrail"] == 1 and runs["load and verify the detector"] == 2
     assert runs["detect 30 words, threads 1"] == runs["detect 120 words, threads 2"] == 2
+    assert runs["stream 120 words, added per token of 4 characters"] == 2
     assert all(timing["p95_ms"] >= timing["p50_ms"] >= 0 for timing in report["timings"])
+    # The first sentence and the first word of the second, up to the end of a token.
+    shown = len(bench.SHORT) + len(" Traffic ")
+    assert shown <= report["counts"]["characters held until the first release"] < shown + TOKEN
     assert "120 words: 2 threads against 1" in {ratio["name"] for ratio in report["ratios"]}
     assert "sr'" in report["skipped"][0] and "skipped rewriting" in result.stderr
 

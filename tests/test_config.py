@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guardrail.config import DETECTOR, REWRITER, Config, Models, read_config
+from guardrail.config import DETECTOR, REWRITER, Audit, Config, Models, read_config
 from guardrail.errors import ConfigError
 from guardrail.policy import Policy
 from guardrail.result import Action, Label
@@ -31,17 +31,21 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     [models]
     detector = "my/detector"
     threads = 2
+    [audit]
+    path = "decisions.jsonl"
+    max_bytes = 1000
     """
     config = read_config(written(tmp_path, text))
     assert config.policy.action is Action.MASK
     assert config.policy.action_for(Label.HATE) is Action.BLOCK
     assert (config.policy.threshold, config.policy.thresholds[Label.TOXICITY]) == ("fpr<=0.001", 0.9)
     assert config.models == Models("my/detector", REWRITER, 2)
+    assert config.audit == Audit(path="decisions.jsonl", max_bytes=1000)
 
 
 def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     config = read_config(written(tmp_path, ""))
-    assert config == Config(Policy(), Models(DETECTOR, REWRITER, 1))
+    assert config == Config(Policy(), Models(DETECTOR, REWRITER, 1), Audit())
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,14 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
         ("[models]\nthreads = true", "models.threads = True"),
         ("[models]\nthreads = '2'", "models.threads = '2'"),
         ("[models]\ndetector = 3", "models.detector = 3 must be the name or folder of a bundle"),
+        ("[audit]\npth = 'x'", "unknown key audit.pth; did you mean audit.path?"),
+        ("audit = true", "[audit] must be a table"),
+        ("[audit]\npath = 3", "audit.path = 3 must be a text"),
+        ("[audit]\nsalt_env = false", "audit.salt_env = False must be a text"),
+        ("[audit]\ninclude_text = 'no'", "audit.include_text = 'no' must be true or false"),
+        ("[audit]\nopentelemetry = 1", "audit.opentelemetry = 1 must be true or false"),
+        ("[audit]\nmax_bytes = 0", "audit.max_bytes = 0 must be a whole number from 1 on"),
+        ("[audit]\nkeep = true", "audit.keep = True must be a whole number from 1 on"),
         ("[policy\n", "is not valid TOML"),
         (b"\xff\xfe", "is not valid TOML"),
         ("a = " + "[" * 5000, "is not valid TOML"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def run(name: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(EXAMPLES / name)], capture_output=True, text=True, check=False)
+def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_quickstart_prints_a_mended_text() -> None:
@@ -44,6 +46,61 @@ def test_demo_covers_what_it_promises() -> None:
     for title in ("a stereotype, politely", "an insult", "gendered terms", "about a religion", "one bad sentence"):
         after = sections.split(title, 1)[1].split("\n", 2)[1]
         assert not after.startswith("ALLOW"), title
+
+
+def test_langchain_agent_streams_judged_words_and_still_calls_its_tool() -> None:
+    done = run("langchain_agent.py")
+    assert done.returncode == 0, done.stderr
+    assert "[calls]   rooms({'hour': 9})" in done.stdout
+    assert "[tool]    At 9 o'clock room 204 is free." in done.stdout
+    assert "[shown]   Shall I book it?" in done.stdout
+    assert "[verdict] rewrite: stereotype" in done.stdout
+    assert "too emotional to lead" not in done.stdout
+
+
+def test_fastapi_app_answers_and_streams_judged_text_only() -> None:
+    done = run("fastapi_app.py")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("chat:   Room 204 is free at nine. ")
+    assert lines[0].endswith(" Shall I book it?")
+    assert lines[1] == "stream: Room 204 is free at nine. "
+    assert "Women are too emotional" not in done.stdout
+    streamed = "".join(line.removeprefix("stream: ") for line in lines[1:])
+    assert streamed.strip() == lines[0].removeprefix("chat:   ")
+
+
+@pytest.mark.training
+@pytest.mark.slow
+def test_fine_tune_makes_a_bundle_of_own_rows(tmp_path: Path) -> None:
+    texts = ("The {} is late again.", "Our {} spoke first.", "I met a {} in the lift.", "My neighbour is a {}.")
+    words = (("snorfblat", ["toxicity"]), ("gardener", []))
+    rows = [
+        {"text": f"{day}: {text.format(word)}", "labels": labels}
+        for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
+        for text in texts
+        for word, labels in words
+    ]
+    (tmp_path / "my.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    done = run("fine_tune.py", str(tmp_path / "my.jsonl"), str(tmp_path / "mine"))
+    assert done.returncode == 0, done.stderr
+    # What it takes from there to a verdict depends on the shipped thresholds; the order is what was learned.
+    [after] = [line for line in done.stdout.splitlines() if line.startswith("| held-out rows of yours, after |")]
+    assert after.endswith("| 0.0% | 1.000 |")
+    assert "detector-fast-tuned@1.0.0: flagged False" in done.stdout
+    assert (tmp_path / "mine" / "bundle.toml").exists()
+
+
+@pytest.mark.parametrize("name", ["openai_client.py", "litellm_hook.py"])
+def test_clients_show_judged_text_only_whole_and_sentence_by_sentence(name: str) -> None:
+    done = run(name)
+    assert done.returncode == 0, done.stderr
+    assert "too emotional" in done.stdout
+    assert "Women" not in done.stdout
+    assert "  The meeting is at nine.\n" in done.stdout
+    whole = next(line for line in done.stdout.splitlines() if line.startswith("whole:"))
+    assert whole.startswith("whole:   The meeting is at nine. ")
+    assert whole.endswith("Please bring the figures for March.")
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

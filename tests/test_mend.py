@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail._runtime import Deadline
-from guardrail.mend import CONTEXT_CHARS, Mender
+from guardrail.mend import CONTEXT_CHARS, Context, Mender
 from guardrail.policy import Policy
 from guardrail.result import Action, Finding, Label, Result, Rewrite
 from guardrail.rewrite.base import RewriteRequest
@@ -34,11 +34,15 @@ def softer(request: RewriteRequest) -> str:
 
 
 def mend(
-    findings: Sequence[Finding], text: str = TEXT, rewriter: MapRewriter | None = None, policy: Policy = POLICY
+    findings: Sequence[Finding],
+    text: str = TEXT,
+    rewriter: MapRewriter | None = None,
+    policy: Policy = POLICY,
+    context: Context | None = None,
 ) -> Result:
     decision = policy.decide(findings)
     mender = Mender(policy, rewriter or MapRewriter(softer), unflagged)
-    return mender.mend(text, Result(decision.action, text), decision, Deadline())
+    return mender.mend(text, Result(decision.action, text), decision, Deadline(), context)
 
 
 def test_the_fixture_s_spans_are_its_sentences() -> None:
@@ -108,7 +112,13 @@ def test_a_request_holds_the_flags_of_its_own_sentence_once() -> None:
         (("hate", "bad"),),
     ]
     assert rewriter.requests[0].before == "One calm day."
-    assert rewriter.requests[0].after == "The bad words of a woman. Bye."
+    assert rewriter.requests[1].before == "One calm day. The bad words of a man."
+
+
+def test_what_comes_after_is_left_out_since_a_stream_does_not_know_it() -> None:
+    rewriter = MapRewriter(softer)
+    mend([finding(Label.HATE, FIRST)], rewriter=rewriter)
+    assert rewriter.requests[0].after == ""
 
 
 def test_the_context_is_bounded() -> None:
@@ -117,8 +127,31 @@ def test_the_context_is_bounded() -> None:
     mend([finding(Label.HATE, (1001, 1024))], text, rewriter)
     (request,) = rewriter.requests
     assert len(request.before) <= CONTEXT_CHARS
-    assert len(request.after) <= CONTEXT_CHARS
     assert set(request.before) == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("context", "before"),
+    [
+        (Context(before="Once. "), "Once. One calm day."),
+        (Context(before="Once. ", prompt="Say something."), "Once. One calm day."),
+        (Context(prompt="Say something."), "One calm day."),
+        (Context(before="b" * 500), "b" * 146 + "One calm day."),
+        (Context(before="\ud800 Once. "), "\ufffd Once. One calm day."),
+    ],
+)
+def test_the_rewriter_sees_what_came_before_the_text(context: Context, before: str) -> None:
+    rewriter = MapRewriter(softer)
+    mend([finding(Label.HATE, FIRST)], rewriter=rewriter, context=context)
+    assert rewriter.requests[0].before == before
+
+
+@pytest.mark.parametrize(("before", "prompt"), [("", "Why?"), (" \n", " Why?\n"), ("", "x" * 500 + " Why?")])
+def test_the_prompt_stands_where_nothing_comes_before(before: str, prompt: str) -> None:
+    rewriter = MapRewriter(softer)
+    text = TEXT[FIRST[0] :]
+    mend([finding(Label.HATE, (0, 23))], text, rewriter, context=Context(before, prompt))
+    assert rewriter.requests[0].before == prompt[-CONTEXT_CHARS:].strip()
 
 
 def test_a_good_rewrite_beside_a_masked_span_is_no_failed_rewrite() -> None:

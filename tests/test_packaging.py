@@ -15,7 +15,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {"guardrail": "guardrail", "adapters": "guardrail/adapters", "training": "guardrail/training"}
-EXTRAS = {"all", "dev", "gpu", "langchain", "litellm", "openai", "ray", "server", "spark", "train"}
+EXTRAS = {
+    *("all", "batch", "dev", "gpu", "langchain", "litellm", "openai", "otel", "plot", "ray", "server", "spark"),
+    *("langchain-agents", "train"),
+}
 LIMIT = 95 * 1024 * 1024
 
 # Asks setuptools for what build_py would copy, because zipping the models for real takes half a minute.
@@ -72,7 +75,7 @@ def on_disk() -> dict[str, Path]:
     files = {}
     for room, place in ROOMS.items():
         for path in (ROOT / room).rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and not {"__pycache__", "disputed"} & set(path.parts):
                 files[f"{place}/{path.relative_to(ROOT / room).as_posix()}"] = path
     return files
 
@@ -114,7 +117,8 @@ def test_the_run_time_requires_no_training_library_and_one_onnxruntime(metadata:
 
 def test_all_pulls_no_extra_that_clashes(project: dict[str, Any]) -> None:
     extras = project["project"]["optional-dependencies"]
-    assert extras["all"] == ["guardrail-sdk[langchain,litellm,openai,ray,server,spark]"]
+    names = "batch,langchain,langchain-agents,litellm,openai,otel,plot,ray,server,spark"
+    assert extras["all"] == [f"guardrail-sdk[{names}]"]
 
 
 def test_the_command_is_installed(info: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle  # noqa: TID251 - Ray and Spark send policies to their workers
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
@@ -123,3 +125,24 @@ def test_another_finding_never_makes_the_action_milder(labels: list[Label], more
     before = policy.decide([finding(label) for label in labels]).action
     after = policy.decide([finding(label) for label in [*labels, more]]).action
     assert SEVERITY[after] >= SEVERITY[before]
+
+
+def test_a_policy_survives_a_trip_to_another_process() -> None:
+    policy = Policy(
+        threshold=0.3,
+        thresholds={Label.HATE: "fpr<=0.001"},
+        actions={Label.HARM: Action.BLOCK},
+        mask="***",
+        timeout_ms=None,
+    )
+    for again in (pickle.loads(pickle.dumps(policy)), copy.deepcopy(policy), copy.copy(policy)):  # noqa: S301 - our own
+        assert again == policy
+        assert type(again.thresholds) is type(policy.thresholds)
+        with pytest.raises(TypeError):
+            again.actions[Label.HARM] = Action.ALLOW
+
+
+def test_a_policy_that_was_tampered_with_on_the_way_is_refused() -> None:
+    data = pickle.dumps(Policy(mask="[removed]", max_rounds=5)).replace(b"K\x05", b"K\x63")
+    with pytest.raises(ConfigError, match="max_rounds = 99"):
+        pickle.loads(data)  # noqa: S301 - our own bytes

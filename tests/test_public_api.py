@@ -33,13 +33,23 @@ NAMES = [
 
 GUARD = {
     "__init__": "(self, policy: 'Policy | None' = None, *, detector: 'Detector | PathLike' = 'detector-fast', "
-    "rewriter: 'Rewriter | PathLike' = 'sr', threads: 'int' = 1) -> 'None'",
+    "rewriter: 'Rewriter | PathLike' = 'sr', threads: 'int' = 1, "
+    "observers: 'Sequence[Observer]' = ()) -> 'None'",
     "acheck": "(self, text: 'str') -> 'Result'",
+    "astream": "(self, chunks: 'AsyncIterable[str]', *, prompt: 'str' = '', max_hold: 'int' = 1000) -> "
+    "'AsyncGuardedStream'",
+    "as_runnable": "(self) -> 'GuardRunnable'",
     "check": "(self, text: 'str') -> 'Result'",
     "check_many": "(self, texts: 'Iterable[str]') -> 'list[Result]'",
     "detect": "(self, text: 'str') -> 'Detection'",
     "detect_many": "(self, texts: 'Iterable[str]') -> 'list[Detection]'",
+    "explain": "(self, text: 'str') -> 'Detection'",
     "from_config": "(path: 'PathLike') -> 'Guard'",
+    "load": "(self) -> 'None'",
+    "open_stream": "(self, *, prompt: 'str' = '', max_hold: 'int' = 1000) -> 'StreamGuard'",
+    "stream": "(self, chunks: 'Iterable[str]', *, prompt: 'str' = '', max_hold: 'int' = 1000) -> 'GuardedStream'",
+    "wrap": "(self, function: 'Callable[..., object] | None' = None, *, prompt: 'Prompt' = None) -> "
+    "'Callable[..., object]'",
 }
 
 FIELDS = {

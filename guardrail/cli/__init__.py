@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from guardrail.cli import bench, check, doctor, models
+from guardrail.cli import audit, bench, calibrate, check, doctor, eval, models, serve, train
 from guardrail.cli.door import Door
 
 if TYPE_CHECKING:
@@ -28,6 +28,11 @@ app.command(context_settings={"allow_extra_args": True})(check.check)
 app.add_typer(models.app, name="models")
 app.command()(doctor.doctor)
 app.command()(bench.bench)
+app.command()(serve.serve)
+app.command()(audit.audit)
+app.add_typer(eval.app, name="eval")
+app.add_typer(train.app, name="train")
+app.command()(calibrate.calibrate)
 
 
 def main(factory: GuardFactory | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,12 +19,20 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Runs of every detecting case.")] = 40,
     detector: Annotated[str, typer.Option(help="Name or folder of the detector bundle.")] = DETECTOR,
     rewriter: Annotated[str, typer.Option(help="Name or folder of the rewriter bundle.")] = REWRITER,
+    batch: Annotated[
+        int, typer.Option(min=0, metavar="TEXTS", help="Judge so many texts in threads, on Ray and on Spark, too.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
-    """Measure loading, detecting and rewriting; the ratios compare between machines, the times do not."""
+    """Measure loading, detecting, streaming and rewriting; the ratios compare between machines, the times do not."""
     from guardrail.bench import measure
 
     report = measure(Models(detector, rewriter), rounds)
+    if batch:
+        from guardrail.bench_batch import measure_batches
+
+        found, missing = measure_batches(detector, batch)
+        report = replace(report, throughput=tuple(found), skipped=(*report.skipped, *missing))
     if as_json:
         print_json(report)
     else:
@@ -52,6 +61,16 @@ def _print(report: Report) -> None:
     memory.add_column("MB", justify="right")
     for step, megabytes in report.memory_mb.items():
         memory.add_row(step, str(megabytes))
-    for table in (times, ratios, memory):
+    counts = Table("count", box=None, pad_edge=False)
+    counts.add_column("", justify="right")
+    for name, count in report.counts.items():
+        counts.add_row(name, str(count))
+    batches = Table("batches", box=None, pad_edge=False)
+    for heading in ("texts/s", "times", "s to start"):
+        batches.add_column(heading, justify="right")
+    for way in report.throughput:
+        ratio = way.texts_per_s / report.throughput[0].texts_per_s
+        batches.add_row(way.name, f"{way.texts_per_s:.1f}", f"{ratio:.2f}", f"{way.start_s:.1f}")
+    for table in (times, ratios, memory, counts, *([batches] if report.throughput else [])):
         console.print()
         console.print(table)

@@ -28,13 +28,21 @@ class NoRewriter:
 
 def guard_for(context: typer.Context, config: Config, *, detect_only: bool = False) -> Pipeline:
     """Build a guard with the factory that the program was started with (``main(factory)``), else the bundled one."""
-    build: GuardFactory = context.obj or _bundled
-    return build(config, detect_only)
+    return factory_of(context)(config, detect_only)
+
+
+def factory_of(context: typer.Context) -> GuardFactory:
+    """Return the factory that the program was started with, else that of the bundled guard."""
+    factory: GuardFactory = context.obj or _bundled
+    return factory
 
 
 def _bundled(config: Config, detect_only: bool) -> Pipeline:
-    from guardrail.load import Guard
+    from guardrail.load import Guard, observers_of
 
     models = config.models
     rewriter = NoRewriter() if detect_only else models.rewriter
-    return Guard(config.policy, detector=models.detector, rewriter=rewriter, threads=models.threads)
+    observers = observers_of(config)
+    return Guard(
+        config.policy, detector=models.detector, rewriter=rewriter, threads=models.threads, observers=observers
+    )

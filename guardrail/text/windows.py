@@ -20,7 +20,13 @@ _SIGN = re.compile(r"[^\w\s,;:-]")
 _WORD = re.compile(r"\w")
 _OPENING = "([{\u201c\u2018\u00ab\u201e"
 # The library keeps a quotation whole, however long, and pairs stray quotes; what follows must not move a boundary.
-_UNQUOTED = str.maketrans(dict.fromkeys("\"'()[]{}\u201c\u201d\u2018\u2019\u00ab\u00bb\u201e\r\n", " "))
+_PAIRED = (
+    "\"'`()[]{}<>\uff08\uff09\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a\u00ab\u00bb"
+    "\u300a\u300b\u300c\u300d"
+)
+# It panics at white space of more than one byte ("A\u2028.").
+_BLANK = "\r\n" + "".join(filter(str.isspace, map(chr, range(0x80, 0x3001))))
+_UNQUOTED = str.maketrans(dict.fromkeys(_PAIRED + _BLANK, " "))
 
 
 def split_sentences(text: str) -> tuple[Span, ...]:

@@ -108,10 +108,29 @@ def test_an_unclosed_quotation_does_not_swallow_the_text() -> None:
 def test_later_text_does_not_move_earlier_sentences() -> None:
     text = (
         'He said "Women cry. They whine a lot. Men (some say. so) do not." Then Dr. Who left. It was 5 p.m. We slept. '
+        "If a < b. Then c > d. Run `a. B` now. Women \u2039cry. Men\u203a do not. \u300aSo. It\u300b is. "
     )
     whole = set(split_sentences(text))
     for end in range(1, len(text)):
         assert set(split_sentences(text[:end])[:-2]) <= whole
+
+
+@settings(max_examples=200)
+@given(prose, st.integers(0, 300))
+def test_a_word_that_has_ended_settles_where_the_sentence_before_it_ends(text: str, end: int) -> None:
+    text += " "
+    ends = [match.end() for match in re.finditer(r"[^\W\d]\s", text)]
+    if ends:
+        end = ends[end % len(ends)]
+        assert set(split_sentences(text[:end])[:-1]) <= set(split_sentences(text))
+
+
+@pytest.mark.parametrize("blank", ["\x85", "\xa0", "\u1680", "\u2003", "\u2028", "\u2029", "\u202f", "\u3000"])
+def test_white_space_at_which_the_library_panics_is_a_space_to_it(blank: str) -> None:
+    assert sentences(f"He met A{blank}. B is here. So{blank}it is.") == [
+        "He met A" + blank + ". B is here. ",
+        f"So{blank}it is.",
+    ]
 
 
 @pytest.mark.parametrize("unit", ["a", "word ", ".", ". ", '" ', "女", "\n", "a.\n", "? ! "])

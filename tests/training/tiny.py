@@ -13,8 +13,21 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertModel
 
 from guardrail.training.detector.model import DetectorNet, build
+from guardrail.training.evaluate.detector import Size
 
 HIDDEN = 32
+SIZE = Size(
+    rows=30,
+    strange_rows=4,
+    baseline_rows=400,
+    clean_replies=8,
+    probes=12,
+    noise_texts=3,
+    documents=2,
+    page_sources=8,
+    sentences=1,
+    latency_rounds=0,
+)
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = (
     "the a an and of to in on at is are was she he her his they it as for by be not all said will women men nurse"
@@ -92,8 +105,11 @@ def pool(folder: Path, rows: int = 24) -> Path:
     files = [(name, [_flagged(name, i, *flag) for i in range(rows)]) for name, flag in flags.items()]
     prose = [{"text": f"The mill of {1700 + i} was built of stone. It is not late for tea {i}."} for i in range(rows)]
     replies = [{"response": f"Add the tea at {i} and wait for the form. Then it is good."} for i in range(4 * rows)]
+    vague = {"labels": ["stereotype"], "scope": ["stereotype"], "quality": "noisy", "fold": "train"}
+    unlabelled = [{"text": f"Nobody said what the form of {i} is. It was late."} | vague for i in range(rows)]
     names = ("normal_oasst", "normal_gpteacher", "normal_dolly_sub", "normal_seed_tasks")
-    files += [("bold_wiki", prose), ("clean_llm_outputs", prose), *((name, replies) for name in names)]
+    files += [("bold_wiki", prose), ("clean_llm_outputs", prose), ("redditbias", unlabelled)]
+    files += [(name, replies) for name in names]
     return write_pool(folder, files)
 
 

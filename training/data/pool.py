@@ -43,7 +43,7 @@ def to_row(raw: Mapping[str, object], name: str) -> Row:
     """Turn a raw pool row into a masked row: present for its labels, absent for the rest of its scope."""
     present = {NAMES.get(str(label), str(label)) for label in _strings(raw["labels"])}
     scope = {NAMES.get(str(label), str(label)) for label in _strings(raw["scope"])}
-    labels = {label: int(label in present) for label in LABELS if label in scope | present}
+    labels = _masked({label: int(label in present) for label in LABELS if label in scope | present})
     marked = {label.removeprefix("w").removeprefix("g:") for label in present if label.startswith(("g:", "wg:"))}
     groups: dict[str, int] = {group: 1 for group in GROUPS if group in marked}
     if any(label.startswith("g:") for label in present):
@@ -63,6 +63,18 @@ def to_row(raw: Mapping[str, object], name: str) -> Row:
     )
 
 
+def _masked(labels: dict[str, int]) -> dict[str, int]:
+    """Drop the zeros that only say "the annotator had to pick one".
+
+    Most sets file a row under stereotype or under hate, and a hateful row not under toxicity; a detector that learned
+    those zeros would split its probability over the labels and pass the plainest attacks on a group.
+    """
+    unsure = {"hate"} if labels.get("stereotype") else set()
+    if labels.get("hate"):
+        unsure = {"stereotype", "toxicity"}
+    return {label: value for label, value in labels.items() if value or label not in unsure}
+
+
 def read_pool(folder: Path, caps: Mapping[str, int], split: Splitter, seed: int) -> list[Row]:
     """Read at most ``caps[name]`` rows of each named file, a random sample in an order fixed by ``seed``.
 
@@ -75,6 +87,20 @@ def read_pool(folder: Path, caps: Mapping[str, int], split: Splitter, seed: int)
         found = list(_clean_prose(folder, name, split) if name in CLEAN_PROSE else _labelled(folder, name))
         rng.shuffle(found)
         rows += found[:cap]
+    return rows
+
+
+def read_unlabelled(folder: Path, caps: Mapping[str, int], split: Splitter, seed: int) -> list[Row]:
+    """Read sentences of at most ``caps[name]`` texts of each file as rows of which nothing is known, for a teacher.
+
+    Here go the files whose labels are too noisy to learn from, and replies of chatbots that nobody labelled.
+    """
+    rows: list[Row] = []
+    for name, cap in sorted(caps.items()):
+        texts = [str(raw.get("text") or raw.get("response") or "") for raw in read_file(folder, name)]
+        random.Random(f"{seed}/unlabelled/{name}").shuffle(texts)
+        pieces = (text[start:end].strip() for text in texts[:cap] for start, end in split(text))
+        rows += [Row(piece, f"unlabelled/{name}", fold=fold_of(piece)) for piece in pieces if len(piece) >= 20]
     return rows
 
 

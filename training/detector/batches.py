@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -41,6 +42,15 @@ class Batch:
     groups: Tensor
     tokens: Tensor
     weight: Tensor
+
+
+def tokenizer_of(base: str) -> Tokenizer:
+    """Load the bare tokenizer of a base model (a folder or a hub id), without truncation or padding."""
+    path = Path(base) / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(path)) if path.exists() else Tokenizer.from_pretrained(base)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def encode(rows: Sequence[Row], tokenizer: Tokenizer, max_tokens: int) -> list[Encoded]:

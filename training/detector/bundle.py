@@ -1,7 +1,6 @@
 """Make a detector bundle: export the student, calibrate it as it will run, write the bundle and its card.
 
-python -m guardrail.training.detector.bundle --recipe training/recipes/detector.toml --data POOL \
-    --student all-MiniLM-L6-v2 --work RUN --out guardrail/models/detector-fast
+python -m guardrail.training.detector.bundle --recipe detector --data POOL --work RUN --out BUNDLE
 """
 
 from __future__ import annotations
@@ -19,27 +18,36 @@ from guardrail.judge import Judge
 from guardrail.models.bundle import open_bundle
 from guardrail.policy import Policy
 from guardrail.result import GROUPS
-from guardrail.training.bundles import Facts, file_sha256, write_bundle
-from guardrail.training.data.authored import FOLDER
-from guardrail.training.data.pool import CLEAN_REPLIES, clean_replies, sha256_of
+from guardrail.training.bundles import Facts, write_bundle
+from guardrail.training.data.pool import CLEAN_REPLIES, clean_replies
 from guardrail.training.data.schema import LABELS, Row
-from guardrail.training.detector.batches import encode
+from guardrail.training.detector.batches import encode, tokenizer_of
 from guardrail.training.detector.calibrate import Scaling, fit, thresholds
-from guardrail.training.detector.card import TARGET, Figures, Table, card
+from guardrail.training.detector.card import TARGET, Figures, Table, card, drawings
 from guardrail.training.detector.export import export_int8, parity, predict_onnx
+from guardrail.training.detector.inputs import data_hashes
+from guardrail.training.detector.mix import load_rows
 from guardrail.training.detector.model import build, load_weights
-from guardrail.training.detector.run import Recipe, load_rows, tokenizer_of
-from guardrail.training.evaluate.detector import detect_all, evaluate, to_json
+from guardrail.training.detector.recipe import Recipe, find_recipe
+from guardrail.training.detector.record import told
+from guardrail.training.detector.run import STAGES, last_stage
+from guardrail.training.evaluate.detector import Plan, evaluate
+from guardrail.training.evaluate.report import to_json
+from guardrail.training.evaluate.side import side_bundles
+from guardrail.training.evaluate.systems import detect_all
 
 RUN_TOKENS = 128
 PARITY_ROWS = 500
 
 
-def make(recipe: Recipe, pool: Path, base: str, work: Path, out: Path) -> None:
-    """Write the whole bundle to ``out``; every figure in its card is measured here."""
+def make(recipe: Recipe, pool: Path, base: str, work: Path, out: Path, *, teacher: str | None = None) -> None:
+    """Write the whole bundle to ``out``; every figure in its card is measured here.
+
+    ``teacher`` is the teacher's base encoder: with it the card sets the teacher beside the student too.
+    """
     out.mkdir(parents=True, exist_ok=True)
     layers = recipe.raw["student"].get("layers") or None
-    net = load_weights(build(base, layers=layers), work / "student" / "weights.safetensors")
+    net = load_weights(build(base, layers=layers), work / last_stage(recipe) / "weights.safetensors")
     export_int8(net, out / "model.onnx")
     tokenizer_of(base).save(str(out / "tokenizer.json"))
     _optimum_config(base, layers, out)
@@ -51,17 +59,21 @@ def make(recipe: Recipe, pool: Path, base: str, work: Path, out: Path) -> None:
     _write(recipe, out, scaling, {TARGET: dict.fromkeys(LABELS, 1.0)})
     limits = thresholds(_clean_scores(out, pool, dev))
     _write(recipe, out, scaling, limits)
-    report = evaluate(out, pool)
+    beside = side_bundles(recipe, pool, work, {"student": base} | ({"teacher": teacher} if teacher else {}))
+    report = evaluate(out, pool, Plan(recipe=recipe, compare=beside))
     figures = Figures(
         scaling=scaling,
         limits=limits,
         report=report,
         parity=parity(net, out / "model.onnx", items[:PARITY_ROWS]),
         loops=_loops(work),
-        data=_hashes(recipe, pool),
+        data=data_hashes(recipe, pool),
+        made=told(work),
     )
     (out / "CARD.md").write_text(card(recipe.raw, figures), encoding="utf-8")
     (out / "metrics.json").write_text(to_json(report) + "\n", encoding="utf-8")
+    for name, drawing in drawings(report).items():
+        (out / name).write_text(drawing + "\n", encoding="utf-8")
     _write(recipe, out, scaling, limits)
 
 
@@ -102,25 +114,23 @@ def _optimum_config(base: str, layers: int | None, out: Path) -> None:
 
 
 def _loops(work: Path) -> dict[str, dict[str, float]]:
-    files = {stage: work / stage / "loop.json" for stage in ("teacher", "student")}
+    files = {stage: work / stage / "loop.json" for stage in STAGES}
     return {stage: json.loads(file.read_text(encoding="utf-8"))["report"] for stage, file in files.items()}
-
-
-def _hashes(recipe: Recipe, pool: Path) -> dict[str, str]:
-    hashes = {name: sha256_of(pool, name) for name in sorted(recipe.raw["data"]["caps"])}
-    return hashes | {f"authored/{path.name}": file_sha256(path) for path in sorted(FOLDER.glob("*.jsonl"))}
 
 
 def main() -> None:
     """Parse the command line and make the bundle."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", type=Path, required=True, help="TOML file with the run's settings")
+    parser.add_argument("--recipe", required=True, help="TOML file with the run's settings, or an installed one's name")
     parser.add_argument("--data", type=Path, required=True, help="folder of the public pool")
-    parser.add_argument("--student", required=True, help="student's base encoder: folder or hub id")
+    parser.add_argument("--student", help="student's base encoder: folder or hub id; by default the recipe's")
+    parser.add_argument("--teacher", help="teacher's base encoder, to set it beside the student; default: the recipe's")
     parser.add_argument("--work", type=Path, required=True, help="the run's work folder")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new bundle")
     args = parser.parse_args()
-    make(Recipe.read(args.recipe), args.data, args.student, args.work, args.out)
+    recipe = Recipe.read(find_recipe(args.recipe))
+    student, teacher = recipe.base("student", args.student), args.teacher or recipe.raw.get("teacher_base")
+    make(recipe, args.data, student, args.work, args.out, teacher=teacher)
 
 
 if __name__ == "__main__":

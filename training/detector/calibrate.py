@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from guardrail.thresholds import choose
 from guardrail.training.data.schema import LABELS
 
 TARGETS = (0.05, 0.02, 0.01, 0.005, 0.001)
-# Below this a score says "rather not", however quiet clean replies are.
-FLOOR = 0.5
-DIGITS = 4
 MIN_POSITIVES = 8
+# A stereotype is what most users come for, and the hardest to tell from a fact about a group: it may cost three times
+# the false alarms of another label.
+SHARES = {"stereotype": 3.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +71,9 @@ def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray, bin
 def thresholds(clean: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
     """Return, for each target, thresholds at which at most that share of clean texts is flagged by any label.
 
-    ``clean`` holds the whole-text scores of clean texts. All labels get the same quantile, as strict as the target
-    needs, and never less than 0.5.
+    ``clean`` holds the whole-text scores of clean texts; ``guardrail.thresholds.choose`` says how they are chosen.
 
     Raises:
         ValueError: there is no clean text.
     """
-    if not clean:
-        raise ValueError("thresholds need clean texts and got none; give the folder of the whole pool")
-    table = np.array([[row[label] for label in LABELS] for row in clean])
-    found = {}
-    for target in TARGETS:
-        low, high = 1 - target, 1.0
-        for _ in range(30):
-            middle = (low + high) / 2
-            limits = _limits(table, middle)
-            low, high = (middle, high) if (table >= limits).any(1).mean() > target else (low, middle)
-        chosen = _limits(table, high).tolist()
-        found[f"fpr<={target:g}"] = {name: round(limit, DIGITS) for name, limit in zip(LABELS, chosen, strict=True)}
-    return found
-
-
-def _limits(table: np.ndarray, quantile: float) -> np.ndarray:
-    # A step above the quantile that survives the rounding, so that the quantile itself is not flagged.
-    cut = np.quantile(table, quantile, axis=0, method="higher") + 1e-4
-    limits: np.ndarray = np.clip(np.round(cut, DIGITS), FLOOR, 1.0)
-    return limits
+    return {f"fpr<={target:g}": choose(clean, LABELS, target, SHARES) for target in TARGETS}

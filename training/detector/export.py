@@ -15,7 +15,7 @@ import torch
 from guardrail import _ort
 from guardrail.training.detector.batches import Encoded, batches
 from guardrail.training.detector.model import DetectorNet
-from guardrail.training.detector.predict import Predictions, predict
+from guardrail.training.detector.predict import Predictions, predict, watched
 
 OUTPUTS = ("logits", "group_logits", "token_logits")
 
@@ -74,13 +74,15 @@ def export_int8(net: DetectorNet, path: Path) -> None:
         quantize(full, path)
 
 
-def predict_onnx(path: Path, items: Sequence[Encoded], token_budget: int = 1024, threads: int = 1) -> Predictions:
-    """Return an exported file's probabilities for every item, in the order given."""
+def predict_onnx(
+    path: Path, items: Sequence[Encoded], token_budget: int = 1024, threads: int = 1, *, title: str = ""
+) -> Predictions:
+    """Return an exported file's probabilities for every item, in the order given; shows progress under a ``title``."""
     session = _ort.session(path.read_bytes(), threads)
     if not items:
         raise ValueError("predict_onnx needs at least one row")
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray] | None] = [None] * len(items)
-    for batch in batches(items, token_budget):
+    for batch in watched(batches(items, token_budget), len(items), title):
         feed = {"input_ids": batch.input_ids.numpy(), "attention_mask": batch.attention_mask.numpy()}
         labels, groups, tokens = (1 / (1 + np.exp(-np.clip(out, -40, 40))) for out in session.run(OUTPUTS, feed))
         for row, index in enumerate(batch.index):

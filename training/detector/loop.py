@@ -1,4 +1,7 @@
-"""Run the optimisation loop that teacher and student share: schedule, clipping, checkpoints, resume, time limit."""
+"""Run the optimisation loop that teacher and student share: schedule, clipping, checkpoints, resume, time limit.
+
+Started by ``accelerate launch`` on several processes, each takes its part of every batch and gradients are averaged.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -16,6 +20,8 @@ from torch import Tensor
 from guardrail.training.detector.batches import Batch, Encoded, batches
 from guardrail.training.detector.losses import Logits
 from guardrail.training.detector.model import DetectorNet, load_weights, save_weights
+from guardrail.training.detector.processes import Team
+from guardrail.training.detector.progress import progress
 
 LossOf = Callable[[Logits, Batch], Tensor]
 
@@ -24,7 +30,8 @@ LossOf = Callable[[Logits, Batch], Tensor]
 class LoopConfig:
     """How long and how fast to train.
 
-    ``token_budget`` is padded tokens a step; ``max_minutes`` is the wall-clock limit of one call, 0 for none.
+    ``token_budget`` is padded tokens a step, of all processes together; ``max_minutes`` is the wall-clock limit of one
+    call and ``max_steps`` that of optimiser steps, 0 for none.
     """
 
     epochs: int = 1
@@ -36,13 +43,14 @@ class LoopConfig:
     checkpoint_every: int = 50
     seed: int = 17
     bf16: bool = False
+    max_steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LoopReport:
     """What a run did: optimiser steps, wall-clock seconds, mean loss of the last 50 steps, whether it ran to its end.
 
-    A run that was stopped and taken up again counts as one.
+    A run that was stopped and taken up again counts as one; of several processes, the main one's loss counts.
     """
 
     steps: int
@@ -61,27 +69,36 @@ def train(net: DetectorNet, items: Sequence[Encoded], loss_of: LossOf, config: L
     """
     if not items:
         raise ValueError("there is no row to train on; check the recipe's caps and the folder of the pool")
-    device = next(net.parameters()).device
-    plan = [batch for epoch in range(config.epochs) for batch in _epoch(items, config, epoch)]
+    team, plan = Team(), _plan(items, config)
     state = _State(out, net, config, len(plan))
-    if state.resume():
-        return state.recorded()
+    if not state.resume():
+        _steps(net, plan, loss_of, config, state, team)
+        if team.main:
+            state.save()
+            state.record()
+    team.wait()
+    return state.recorded()
+
+
+def _steps(
+    net: DetectorNet, plan: Sequence[Batch], loss_of: LossOf, config: LoopConfig, state: _State, team: Team
+) -> None:
+    device, model = next(net.parameters()).device, team.wrap(net)
     begun = time.monotonic() - state.seconds
     limit = state.seconds + 60 * config.max_minutes if config.max_minutes else math.inf
     net.train()
-    while state.step < len(plan) and state.seconds <= limit:
-        # A seed for each step, so that a resumed run draws the dropout that an uninterrupted one would have drawn.
-        torch.manual_seed(config.seed + state.step)
-        batch = to_device(plan[state.step], device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
-            loss = loss_of(net(batch.input_ids, batch.attention_mask), batch)
-        state.advance(loss)
-        state.seconds = time.monotonic() - begun
-        if state.step % config.checkpoint_every == 0:
-            state.save()
-            print(f"step {state.step}/{len(plan)} loss {state.loss:.4f} {state.seconds:.0f}s", flush=True)
-    state.save()
-    return state.record()
+    with progress(state.name, len(plan), done=state.step, every=config.checkpoint_every, shown=team.main) as tell:
+        while team.agreed(state.step < len(plan) and state.seconds <= limit):
+            # A seed for each step, so that a resumed run draws the dropout that an uninterrupted one would have drawn.
+            torch.manual_seed(team.seed(config.seed + state.step))
+            batch = to_device(team.share(plan[state.step]), device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+                loss = loss_of(model(batch.input_ids, batch.attention_mask), batch)
+            state.advance(loss)
+            state.seconds = time.monotonic() - begun
+            if team.main and state.step % config.checkpoint_every == 0:
+                state.save()
+            tell(state.step, state.loss)
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -92,8 +109,10 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return Batch(batch.index, *(getattr(batch, name).to(device) for name in names))
 
 
-def _epoch(items: Sequence[Encoded], config: LoopConfig, epoch: int) -> list[Batch]:
-    return list(batches(items, config.token_budget, random.Random(f"{config.seed}/{epoch}")))
+def _plan(items: Sequence[Encoded], config: LoopConfig) -> list[Batch]:
+    rngs = (random.Random(f"{config.seed}/{epoch}") for epoch in range(config.epochs))
+    steps = (batch for rng in rngs for batch in batches(items, config.token_budget, rng))
+    return list(islice(steps, config.max_steps or None))
 
 
 def _shape(step: int, total: int, warmup: float) -> float:
@@ -112,6 +131,7 @@ class _State:
 
     def __init__(self, out: Path, net: DetectorNet, config: LoopConfig, total: int) -> None:
         out.mkdir(parents=True, exist_ok=True)
+        self.name = out.name
         self._out, self._net, self._config, self._total = out, net, config, total
         self._optimizer = torch.optim.AdamW(_parameter_groups(net, config), weight_decay=0.01)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -137,7 +157,7 @@ class _State:
         path = self._out / "optimizer.pt"
         if not path.exists():
             return False
-        saved = torch.load(path, weights_only=True)
+        saved = torch.load(path, map_location="cpu", weights_only=True)
         if saved["total"] != self._total:
             raise ValueError(f"{path} is of a run of {saved['total']} steps, not {self._total}; take another folder")
         load_weights(self._net, self._out / "weights.safetensors")
@@ -156,11 +176,10 @@ class _State:
         save_weights(self._net, self._out / "weights.safetensors")
         partial.replace(self._out / "optimizer.pt")
 
-    def record(self) -> LoopReport:
+    def record(self) -> None:
         report = LoopReport(self.step, round(self.seconds, 1), self.loss, self.step >= self._total)
         content = json.dumps({"config": asdict(self._config), "report": asdict(report)}, indent=1)
         (self._out / "loop.json").write_text(content + "\n", encoding="utf-8")
-        return report
 
     def recorded(self) -> LoopReport:
         return LoopReport(**json.loads((self._out / "loop.json").read_text(encoding="utf-8"))["report"])

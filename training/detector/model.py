@@ -36,8 +36,14 @@ class DetectorNet(nn.Module):
         return self.label_head(pooled), self.group_head(pooled), self.span_head(self.dropout(hidden))
 
 
-def build(base: Path | str, *, layers: int | None = None, freeze_embeddings: bool = False) -> DetectorNet:
-    """Build a detector on a pretrained encoder (a folder or a hub id), or on its first ``layers`` layers only."""
+def build(
+    base: Path | str, *, layers: int | None = None, freeze_embeddings: bool = False, frozen_layers: int = 0
+) -> DetectorNet:
+    """Build a detector on a pretrained encoder (a folder or a hub id), or on its first ``layers`` layers only.
+
+    ``frozen_layers`` of the lowest layers are not trained, which saves their backward pass when the embeddings are
+    frozen too.
+    """
     config = AutoConfig.from_pretrained(base)
     kwargs = {"add_pooling_layer": False, "attn_implementation": "eager", "dtype": torch.float32}
     if layers is not None:
@@ -45,6 +51,8 @@ def build(base: Path | str, *, layers: int | None = None, freeze_embeddings: boo
     encoder = AutoModel.from_pretrained(base, config=config, **kwargs)
     if freeze_embeddings:
         encoder.embeddings.requires_grad_(False)
+    for layer in encoder.encoder.layer[:frozen_layers]:
+        layer.requires_grad_(False)
     return DetectorNet(encoder, config.hidden_size)
 
 

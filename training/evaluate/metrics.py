@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+
+ROUNDS = 400
+SEED = 17
+_EDGES = (2.5, 97.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Rows whose probability fell into one bin: mean probability, share that is true, and how many rows."""
+
+    confidence: float
+    frequency: float
+    rows: int
 
 
 def auc(scores: np.ndarray, truth: np.ndarray) -> float:
@@ -37,3 +51,41 @@ def span_f1(found: Iterable[tuple[int, int]], gold: Iterable[tuple[int, int]]) -
     if not left and not right:
         return 1.0
     return 2 * len(left & right) / (len(left) + len(right))
+
+
+def mean(values: Sequence[float] | np.ndarray) -> float:
+    """Return the mean as a float; NaN for no values."""
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def reliability(probabilities: np.ndarray, truth: np.ndarray, bins: int = 10) -> list[Bin]:
+    """Return equal-width bins over [0, 1] that hold rows, the lowest first; 1.0 falls into the last bin."""
+    which = np.minimum((probabilities * bins).astype(int), bins - 1)
+    return [
+        Bin(float(probabilities[which == b].mean()), float(truth[which == b].mean()), int((which == b).sum()))
+        for b in range(bins)
+        if (which == b).any()
+    ]
+
+
+def ece(bins: Sequence[Bin]) -> float:
+    """Return the expected calibration error of ``reliability``'s bins, in [0, 1] (Naeini et al. 2015); NaN for none."""
+    rows = sum(one.rows for one in bins)
+    return sum(abs(one.confidence - one.frequency) * one.rows for one in bins) / rows if rows else float("nan")
+
+
+def interval(measure: Callable[..., float], *columns: np.ndarray, rounds: int = ROUNDS) -> tuple[float, float]:
+    """Return the 95 % percentile interval of ``measure(*columns)`` under resampled rows (Efron 1979).
+
+    ``columns`` are arrays of equal length; the draws are the same for the same length. NaN where fewer than half of
+    the draws can be measured.
+    """
+    rows = len(columns[0])
+    rng = np.random.default_rng(SEED)
+    draws = [rng.integers(0, rows, rows) for _ in range(rounds)] if rows else []
+    values = np.array([measure(*(column[draw] for column in columns)) for draw in draws])
+    measured = values[~np.isnan(values)]
+    if len(measured) < max(1, rounds / 2):
+        return float("nan"), float("nan")
+    low, high = np.percentile(measured, _EDGES)
+    return float(low), float(high)

@@ -3,82 +3,67 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from guardrail.result import GROUPS
 from guardrail.training.data.authored import FOLDER, HELD_OUT, Authored, detector_rows, lint, read_authored
 from guardrail.training.data.schema import LABELS, fold_of
+from tests.training.rows import clean, raw, write
 
 FILES = sorted(path.stem for path in FOLDER.glob("*.jsonl"))
 BRIEFS = [name for name in FILES if name != HELD_OUT]
-
-
-def raw(**changes: object) -> dict[str, Any]:
-    """Return a sound biased row, changed as told."""
-    row: dict[str, Any] = {
-        "text": "As a nurse, she will stay late.",
-        "label": 1,
-        "labels": ["stereotype", "gendered_term"],
-        "groups": ["gender"],
-        "spans": ["she"],
-        "target": "As a nurse, they will stay late.",
-        "why": "presumes the nurse's gender",
-        "brief": "tiny",
-    }
-    return row | changes
-
-
-def clean(text: str = "The nurse stayed late.", brief: str = "tiny") -> dict[str, Any]:
-    """Return a sound blameless row."""
-    return raw(text=text, target=text, label=0, labels=[], groups=[], spans=[], brief=brief)
-
-
-def write(folder: Path, name: str, *rows: object) -> None:
-    """Write rows as JSON Lines."""
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 # ---- what is shipped
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_shipped_row_passes_lint(name: str) -> None:
+def test_every_shipped_row_is_sound_and_there_are_many(name: str) -> None:
     lines = (FOLDER / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [(number, fault) for number, line in enumerate(lines, 1) if (fault := lint(json.loads(line)))] == []
+    assert [(number, fault) for number, line in enumerate(lines, 1) if (fault := lint(json.loads(line), name))] == []
     assert len(lines) >= 200
 
 
-def test_there_are_eight_briefs_to_train_on_and_one_held_out() -> None:
-    assert len(BRIEFS) == 8
+def test_there_are_fifteen_briefs_to_train_on_and_one_file_held_out() -> None:
+    assert len(BRIEFS) == 15
     assert HELD_OUT in FILES
     assert {item.brief for item in read_authored()} == set(BRIEFS)
     assert {item.brief for item in read_authored(held_out=True)} == {HELD_OUT}
 
 
+def test_every_shipped_row_has_a_second_opinion() -> None:
+    rows = [json.loads(line) for path in FOLDER.rglob("*.jsonl") for line in path.read_text("utf-8").splitlines()]
+    assert len(rows) >= 5000
+    assert [row["brief"] for row in rows if "second" not in row] == []
+
+
 def test_the_readme_counts_the_rows_of_every_file() -> None:
     lines = (FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
-    cells = [line.split("|")[1:4] for line in lines if ".jsonl |" in line]
-    told = {name.strip(): (int(rows), int(positives)) for name, rows, positives in cells}
+    cells = [line.split("|")[1:5] for line in lines if ".jsonl |" in line]
+    told = {name.strip(): tuple(int(count) for count in counts) for name, *counts in cells}
     found = {}
     for path in FOLDER.glob("*.jsonl"):
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        found[path.name] = (len(rows), sum(row["label"] for row in rows))
+        dropped = FOLDER / "disputed" / path.name
+        lost = len(dropped.read_text(encoding="utf-8").splitlines()) if dropped.exists() else 0
+        found[path.name] = (len(rows), sum(row["label"] for row in rows), lost)
     assert told == found
+
+
+def test_the_readme_says_what_every_brief_covers() -> None:
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `(\w+)` \| \w", page.split("## Briefs")[1].split("\n## ")[0], flags=re.MULTILINE)
+    assert told == FILES
 
 
 def test_no_held_out_text_or_rewrite_is_among_the_training_rows() -> None:
     training = {row.text for row in detector_rows(read_authored())}
     held_out = read_authored(held_out=True)
     assert training.isdisjoint({item.text for item in held_out} | {item.target for item in held_out})
-
-
-def test_no_text_was_written_twice() -> None:
-    texts = [item.text for item in read_authored() + read_authored(held_out=True)]
-    assert len(texts) == len(set(texts))
 
 
 @pytest.mark.parametrize("held_out", [False, True])
@@ -89,45 +74,15 @@ def test_both_sides_are_there_in_number(held_out: bool) -> None:
     assert {group for row in rows for group in row.groups} == set(GROUPS)
 
 
-def test_every_shipped_span_lies_on_whole_words() -> None:
-    def inside_a_word(text: str, at: int) -> bool:
-        return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
-
-    rows = [row for row in detector_rows(read_authored()) if row.spans]
-    cut = [(row.source, row.text[a:b]) for row in rows for a, b in row.spans or () if inside_a_word(row.text, a)]
-    assert cut == []
-
-
-# ---- lint
-
-
-def test_a_sound_row_has_no_fault() -> None:
-    assert lint(raw()) == ""
-    assert lint(clean()) == ""
+# ---- reading
 
 
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
         ({"text": None}, "text and target must be non-empty strings"),
-        ({"text": " \n"}, "text and target must be non-empty strings"),
-        ({"target": ""}, "text and target must be non-empty strings"),
-        ({"target": 3}, "text and target must be non-empty strings"),
-        ({"labels": "stereotype"}, "labels, groups and spans must be lists"),
-        ({"groups": None}, "labels, groups and spans must be lists"),
-        ({"spans": {"she": 1}}, "labels, groups and spans must be lists"),
         ({"labels": ["sexism"]}, "unknown label or group"),
-        ({"labels": ["obfuscation"]}, "unknown label or group"),
-        ({"labels": [["stereotype"]]}, "unknown label or group"),
-        ({"groups": ["women"]}, "unknown label or group"),
-        ({"label": 0}, "label 1 needs labels and a changed target"),
-        ({"labels": []}, "label 1 needs labels and a changed target"),
-        ({"label": "1"}, "label 1 needs labels and a changed target"),
-        ({"target": "As a nurse, she will stay late."}, "label 1 needs labels and a changed target"),
-        ({"spans": ["they will"]}, "1 span(s) are not substrings of the text"),
-        ({"spans": ["she", "She", 4]}, "2 span(s) are not substrings of the text"),
-        ({"spans": [""]}, "1 span(s) are not substrings of the text"),
-        ({"brief": None}, "brief must be a string"),
+        ({"second": []}, "move the row to disputed/"),
         ({"brief": "other"}, "brief must be the name of the file"),
     ],
 )
@@ -146,16 +101,9 @@ def test_a_line_that_is_no_object_is_named(tmp_path: Path, line: str) -> None:
         read_authored(tmp_path)
 
 
-def test_no_fault_repeats_the_text() -> None:
-    assert "nurse" not in lint(raw(spans=["they will"])) + lint(raw(label=0)) + lint(raw(labels=[]))
-
-
-# ---- reading
-
-
 def test_the_held_out_file_is_read_only_when_asked_for(tmp_path: Path) -> None:
     write(tmp_path, "tiny", raw())
-    write(tmp_path, HELD_OUT, clean("Kept for the end.", HELD_OUT))
+    write(tmp_path, HELD_OUT, clean("Kept for the end.", brief=HELD_OUT))
     assert [item.brief for item in read_authored(tmp_path)] == ["tiny"]
     assert [item.brief for item in read_authored(tmp_path, held_out=True)] == [HELD_OUT]
 
@@ -172,6 +120,21 @@ def test_a_row_keeps_its_fields_in_order(tmp_path: Path) -> None:
             "tiny",
         )
     ]
+
+
+def test_a_row_in_dispute_is_kept_for_the_record_and_never_read(tmp_path: Path) -> None:
+    write(tmp_path, "tiny", raw())
+    write(tmp_path / "disputed", "tiny", clean(second=["hate"]))
+    assert [item.text for item in read_authored(tmp_path)] == [raw()["text"]]
+    assert read_authored(tmp_path, held_out=True) == []
+
+
+def test_labels_on_which_the_annotators_differ_are_unsure(tmp_path: Path) -> None:
+    write(tmp_path, "tiny", raw(second=["stereotype", "hate"]), clean(second=[]))
+    biased, blameless = read_authored(tmp_path)
+    assert biased.labels == ("stereotype", "gendered_term")
+    assert biased.unsure == ("gendered_term", "hate")
+    assert blameless.unsure == ()
 
 
 # ---- training rows
@@ -199,6 +162,12 @@ def test_a_blameless_row_gives_one_clean_row() -> None:
     assert (row.positive, row.spans, row.labels) == (False, (), dict.fromkeys(LABELS, 0))
 
 
+def test_an_unsure_label_counts_neither_as_present_nor_as_absent() -> None:
+    (biased, rewrite) = detector_rows([replace(item(), unsure=("gendered_term", "hate"))])
+    assert biased.labels == {"stereotype": 1, "toxicity": 0, "loaded_language": 0, "harm": 0}
+    assert rewrite.labels == dict.fromkeys(LABELS, 0)
+
+
 def test_spans_that_nobody_marked_stay_unknown() -> None:
     biased, _ = detector_rows([item(spans=[])])
     assert biased.spans is None
@@ -210,27 +179,3 @@ def test_a_text_and_its_rewrite_are_in_one_fold() -> None:
     rows = list(detector_rows(items))
     assert {row.fold for row in rows} == {"train", "dev"}
     assert [row.fold for row in rows[::2]] == [row.fold for row in rows[1::2]] == [fold_of(text) for text in texts]
-
-
-@pytest.mark.parametrize(
-    ("text", "spans", "found"),
-    [
-        ("The board asks that he resign.", ["he"], ["he"]),
-        ("The foreman said that any man may apply.", ["man"], ["man"]),
-        ("Each clerk took her bag and her hat.", ["her", "her"], ["her", "her"]),
-        ("A typical grandmotherly fuss.", ["grandmother"], ["grandmother"]),
-        ("Women are bad at maths, women are.", ["are bad at maths", "Women"], ["Women", "are bad at maths"]),
-        ('He said "no" (twice).', ['"no"'], ['"no"']),
-    ],
-)
-def test_a_span_lies_on_its_word_and_not_inside_another(text: str, spans: list[str], found: list[str]) -> None:
-    biased, _ = detector_rows([item(text=text, spans=spans)])
-    assert [text[a:b] for a, b in biased.spans or ()] == found
-    assert len(set(biased.spans or ())) == len(found)
-    at_words = [a == 0 or not text[a - 1].isalnum() for a, _ in biased.spans or ()]
-    assert all(at_words)
-
-
-def test_lint_takes_any_object_without_failing() -> None:
-    assert lint({}) == "text and target must be non-empty strings"
-    assert lint([raw()]) == lint(None) == "the line is no JSON object"

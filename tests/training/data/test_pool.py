@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from guardrail.result import GROUPS
 from guardrail.text.windows import split_sentences
-from guardrail.training.data.pool import NAMES, clean_replies, read_file, read_pool, sha256_of, to_row
+from guardrail.training.data.pool import (
+    NAMES,
+    clean_replies,
+    read_file,
+    read_pool,
+    read_unlabelled,
+    sha256_of,
+    to_row,
+)
 from guardrail.training.data.schema import LABELS, Row, fold_of
 
 PROSE = (
@@ -52,6 +60,30 @@ def test_a_label_outside_the_scope_is_unknown_unless_present() -> None:
     row = to_row(raw(labels=["toxic"], scope=["hate", "stereotype"]), "x")
     assert row.labels == {"toxicity": 1, "hate": 0, "stereotype": 0}
     assert row.groups == {}
+
+
+EXCLUSIVE = ["hate", "loaded", "stereotype", "toxic"]
+
+
+@pytest.mark.parametrize(
+    ("present", "labels"),
+    [
+        ("hate", {"hate": 1, "loaded_language": 0}),
+        ("stereotype", {"stereotype": 1, "toxicity": 0, "loaded_language": 0}),
+        ("toxic", {"stereotype": 0, "hate": 0, "toxicity": 1, "loaded_language": 0}),
+        ("loaded", {"stereotype": 0, "hate": 0, "toxicity": 0, "loaded_language": 1}),
+        (None, {"stereotype": 0, "hate": 0, "toxicity": 0, "loaded_language": 0}),
+    ],
+)
+def test_a_label_that_the_annotator_could_not_pick_beside_another_is_unknown(
+    present: str | None, labels: dict[str, int]
+) -> None:
+    assert to_row(raw(labels=[present] if present else [], scope=EXCLUSIVE), "x").labels == labels
+
+
+def test_labels_that_are_present_together_stay_so() -> None:
+    row = to_row(raw(labels=["hate", "stereotype", "toxic"], scope=EXCLUSIVE), "x")
+    assert row.labels == {"stereotype": 1, "hate": 1, "toxicity": 1, "loaded_language": 0}
 
 
 def test_not_sexist_says_nothing_of_toxicity() -> None:
@@ -105,7 +137,10 @@ def test_the_pool_s_own_fold_is_kept(theirs: str | None, ours: str) -> None:
 def test_every_target_is_named_by_labels_or_scope(labels: list[str], scope: list[str]) -> None:
     row = to_row(raw(labels=labels, scope=scope), "x")
     assert {name for name, value in row.labels.items() if value} == {NAMES[x] for x in labels if x in NAMES}
-    assert set(row.labels) == {NAMES[x] for x in labels + scope if x in NAMES}
+    present = {name for name, value in row.labels.items() if value}
+    unsure = {"hate": {"stereotype", "toxicity"}, "stereotype": {"hate"}}
+    dropped = unsure["hate"] if "hate" in present else unsure["stereotype"] if "stereotype" in present else set()
+    assert set(row.labels) == {NAMES[x] for x in labels + scope if x in NAMES} - (dropped - present)
     assert set(row.groups) <= set(GROUPS)
     gold = {x[2:] for x in labels if x.startswith("g:")}
     assert {name for name in gold if row.groups[name] != 1} == set()
@@ -200,6 +235,53 @@ def test_all_sentences_of_a_text_are_in_the_text_s_fold(tmp_path: Path) -> None:
     for i, text in enumerate(texts):
         assert [folds[text[:a]] for a in (text.index(".") + 1,)] == [fold_of(text)]
         assert folds[f"It was rebuilt of stone in {1800 + i}."] == fold_of(text)
+
+
+# ---- unlabelled text
+
+
+def unlabelled(folder: Path, seed: int = 17, **caps: int) -> list[Row]:
+    return read_unlabelled(folder, caps, split_sentences, seed)
+
+
+def test_nothing_is_known_of_an_unlabelled_row_whatever_its_file_says(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "redditbias",
+        raw(PROSE, ["hate"], spans=[[0, 5]]),
+        {"prompt": "How?", "response": "Sift it twice first."},
+    )
+    rows = unlabelled(tmp_path, redditbias=9)
+    assert {row.text for row in rows} == {
+        "It was rebuilt of stone after the great fire of 1840.",
+        "Sift it twice first.",
+        "The mill was built in 1821 by two brothers.",
+    }
+    for row in rows:
+        assert (row.labels, row.groups, row.spans) == ({}, {}, None)
+        assert (row.source, row.fold) == ("unlabelled/redditbias", fold_of(row.text))
+
+
+def test_a_cap_counts_texts_and_takes_the_same_ones_for_the_same_seed(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "stereoset",
+        *(raw(f"Mill {i} was built by two brothers. It was rebuilt in {1800 + i}.") for i in range(99)),
+    )
+    first, again, other = (unlabelled(tmp_path, seed, stereoset=10) for seed in (1, 1, 2))
+    assert len(first) == 20
+    assert first == again
+    assert [row.text for row in first] != [row.text for row in other]
+
+
+def test_unlabelled_rows_without_text_are_left_out(tmp_path: Path) -> None:
+    write(tmp_path, "diasafety", raw(text=None), raw(" "), {"response": None})  # type: ignore[arg-type]
+    assert unlabelled(tmp_path, diasafety=9) == []
+
+
+def test_a_missing_unlabelled_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere.jsonl.gz"):
+        unlabelled(tmp_path, nowhere=5)
 
 
 def test_clean_replies_are_whole_and_of_one_fold(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 
-from guardrail.training.data.authored import read_authored
-from guardrail.training.detector import run
+from guardrail.training.data.authored import Authored, read_authored
+from guardrail.training.detector import mix, run
 from tests.training import tiny
 
 RECIPE = """
@@ -26,6 +27,8 @@ limits = "Knows nothing."
 authored_repeat = 2
 authored_weight = 1.5
 teacher_rows = 60
+student_rows = 50
+noise_share = 0.3
 
 [data.caps]
 bold_wiki = 20
@@ -33,12 +36,24 @@ cad = 24
 pairs_wnc_small = 30
 toxic_spans = 24
 
+[data.unlabelled]
+redditbias = 12
+
 [teacher]
 epochs = 1
 learning_rate = 1e-3
 head_rate = 5e-3
 token_budget = 800
 int8_labels = true
+freeze_embeddings = true
+frozen_layers = 1
+
+[finish]
+epochs = 1
+learning_rate = 1e-3
+head_rate = 5e-3
+token_budget = 800
+replay = 10
 
 [student]
 layers = 1
@@ -49,6 +64,12 @@ token_budget = 800
 gold_share = 0.5
 freeze_embeddings = true
 """
+
+
+@cache
+def few_authored() -> list[Authored]:
+    """Return every fortieth authored row."""
+    return read_authored()[::40]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +104,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def few_authored_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train on every fortieth authored row only."""
-    monkeypatch.setattr(run, "read_authored", lambda: read_authored()[::40])
+    monkeypatch.setattr(mix, "read_authored", few_authored)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +116,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Trained:
     teacher = tiny.save_base(folder / "teacher_base", seed=1)
     made = Trained(recipe, tiny.pool(folder / "pool"), teacher, base, folder / "work")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "read_authored", lambda: read_authored()[::40])
+        patch.setattr(mix, "read_authored", few_authored)
         patch.setattr("sys.argv", ["run", *made.arguments(), "--threads", "1"])
         run.main()
     return made

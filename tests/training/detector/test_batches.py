@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tokenizers import Tokenizer
 from guardrail.result import GROUPS
 from guardrail.text.normalize import normalize
 from guardrail.training.data.schema import LABELS, Row, all_clean, known
-from guardrail.training.detector.batches import UNKNOWN, Encoded, batches, collate, encode
+from guardrail.training.detector.batches import UNKNOWN, Encoded, batches, collate, encode, tokenizer_of
 from tests.training import tiny
 
 pytestmark = pytest.mark.training
@@ -46,6 +47,19 @@ def marked(tokenizer: Tokenizer, row: Row, column: int = TOXIC) -> str:
         if value == 1:
             chars[start:end] = text[start:end]
     return "".join(chars)
+
+
+# ---- tokenizer
+
+
+def test_the_tokenizer_neither_cuts_nor_pads(tmp_path: Path) -> None:
+    made = tiny.tokenizer()
+    made.enable_truncation(4)
+    made.enable_padding(length=9)
+    made.save(str(tmp_path / "tokenizer.json"))
+    loaded = tokenizer_of(str(tmp_path))
+    assert len(loaded.encode("the plan is late " * 9).ids) == 38
+    assert len(loaded.encode("the plan").ids) == 4
 
 
 # ---- targets

@@ -16,18 +16,23 @@ from guardrail.judge import Judge
 from guardrail.models.bundle import Bundle, open_bundle
 from guardrail.policy import Policy
 from guardrail.result import GROUPS, MODEL_LABELS
-from guardrail.training.data.authored import read_authored
 from guardrail.training.data.pool import CLEAN_REPLIES, clean_replies, sha256_of
 from guardrail.training.data.schema import LABELS
-from guardrail.training.detector import bundle, run
+from guardrail.training.detector import bundle, mix
+from guardrail.training.detector.batches import tokenizer_of
 from guardrail.training.detector.calibrate import TARGETS
-from guardrail.training.evaluate.detector import detect_all, evaluate, to_json
-from tests.training.detector.conftest import Trained
+from guardrail.training.detector.recipe import Recipe
+from guardrail.training.evaluate import detector as evaluation
+from guardrail.training.evaluate.detector import Plan, evaluate
+from guardrail.training.evaluate.report import to_json
+from guardrail.training.evaluate.systems import detect_all
+from tests.training import tiny
+from tests.training.detector.conftest import Trained, few_authored
 
 pytestmark = pytest.mark.training
 
 TEXTS = ["the women said it", "the draconian plan of the board", "tea"]
-FILES = {"CARD.md", "config.json", "metrics.json", "model.onnx", "tokenizer.json"}
+FILES = {"CARD.md", "config.json", "metrics.json", "model.onnx", "noise.svg", "reliability.svg", "tokenizer.json"}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,8 @@ def made(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "detector-tiny"
     arguments = {"recipe": trained.recipe, "data": trained.pool, "student": trained.student, "work": trained.work}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "read_authored", lambda: read_authored()[::40])
+        patch.setattr(mix, "read_authored", few_authored)
+        patch.setattr(evaluation, "FULL", tiny.SIZE)
         line = [part for name, path in (arguments | {"out": out}).items() for part in (f"--{name}", str(path))]
         patch.setattr("sys.argv", ["bundle", *line])
         bundle.main()
@@ -107,7 +113,7 @@ def test_optimum_opens_it_without_the_network(made: Path, opened: Bundle) -> Non
     assert model.config.id2label == dict(enumerate(LABELS))
     assert model.config.problem_type == "multi_label_classification"
     detector = OnnxDetector(opened)
-    tokenizer = run.tokenizer_of(str(made))
+    tokenizer = tokenizer_of(str(made))
     for text, row in zip(TEXTS, detector.score(TEXTS, Deadline(None)), strict=True):
         ids = torch.tensor([tokenizer.encode(text).ids])
         logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
@@ -121,7 +127,14 @@ def test_the_metrics_are_those_that_evaluation_gives_and_strict_json(trained: Tr
         raise AssertionError(f"{name} is no JSON")
 
     text = (made / "metrics.json").read_text(encoding="utf-8")
-    assert json.loads(text, parse_constant=refuse) == json.loads(to_json(evaluate(made, trained.pool)))
+    written = json.loads(text, parse_constant=refuse)
+    plan = Plan(recipe=Recipe.read(trained.recipe), size=tiny.SIZE)
+    again = json.loads(to_json(evaluate(made, trained.pool, plan)))
+    assert written["about"] == again["about"]
+    assert written["reliability"] == again["reliability"]
+    for name, section in again["sections"].items():
+        for row, found in section["rows"].items():
+            assert written["sections"][name]["rows"][row] | found == written["sections"][name]["rows"][row], name
 
 
 def test_the_card_tells_how_it_was_made_on_what_and_what_was_measured(trained: Trained, made: Path) -> None:
@@ -132,9 +145,13 @@ def test_the_card_tells_how_it_was_made_on_what_and_what_was_measured(trained: T
     for name in ("bold_wiki", "cad", "pairs_wnc_small", "toxic_spans"):
         assert f"- {name}: {sha256_of(trained.pool, name)[:16]}" in card
     metrics = json.loads((made / "metrics.json").read_text(encoding="utf-8"))
-    held = metrics["authored_held_out"]["any"]
-    assert f"| any | {held['positives']:.0f} | {held['auc']:.3f} |" in card
-    assert f"{metrics['clean_replies_dev']['any']:.2%}" in card
+    system = metrics["about"]["system"]
+    held = metrics["sections"]["heldout.overview"]["rows"]["all"]
+    assert {system, "tf-idf", "student fp32"} <= set(held)
+    for said, key in (("AUC, any label", "auc"), ("biased ones flagged", "recall")):
+        assert f"kept out of training: {said}: {held[system][key]:.3f}" in card
+    assert "| student fp32 | " in card
+    assert all(f"({name})" in card for name in ("reliability.svg", "noise.svg"))
     assert "authored/heldout.jsonl: " in card
 
 

@@ -162,6 +162,21 @@ def test_frozen_embeddings_do_not_move(base: Path, items: list[Encoded], tmp_pat
     assert any(name.startswith("encoder.encoder.layer.1.") for name in moved)
 
 
+@pytest.mark.parametrize("frozen", [0, 1, 2])
+def test_frozen_layers_do_not_move_and_the_others_do(
+    base: Path, items: list[Encoded], tmp_path: Path, frozen: int
+) -> None:
+    torch.manual_seed(0)
+    net = build(base, freeze_embeddings=True, frozen_layers=frozen)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    train(net, items, gold, CONFIG, tmp_path)
+    moved = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    for layer in range(2):
+        of_layer = {name for name in before if f".layer.{layer}." in name}
+        assert not of_layer & moved if layer < frozen else len(of_layer & moved) > 10
+    assert {"label_head.weight", "group_head.weight", "span_head.weight"} <= moved
+
+
 def test_a_student_can_take_the_first_layers_only(base: Path) -> None:
     whole, first = build(base), build(base, layers=1)
     names = {name for name, _ in first.named_parameters()}

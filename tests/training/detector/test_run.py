@@ -1,4 +1,4 @@
-"""Check the run from pool to student, its recipe, and that it goes on where it stopped."""
+"""Check the run from pool to student, and that it goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -8,24 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
 
 from guardrail.errors import ConfigError
+from guardrail.training.data.pool import sha256_of
 from guardrail.training.detector import run
-from guardrail.training.detector.batches import encode
-from guardrail.training.detector.run import Recipe, load_rows, tokenizer_of
-from tests.training import tiny
+from guardrail.training.detector.batches import encode, tokenizer_of
+from guardrail.training.detector.mix import training_rows
+from guardrail.training.detector.recipe import Recipe
 from tests.training.detector.conftest import RECIPE, Trained
 
 pytestmark = pytest.mark.training
-
-RECIPES = Path(run.__file__).parents[1] / "recipes"
-
-
-def read(tmp_path: Path, text: str) -> Recipe:
-    path = tmp_path / "tiny.toml"
-    path.write_text(text, encoding="utf-8")
-    return Recipe.read(path)
 
 
 def call(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
@@ -33,81 +25,8 @@ def call(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     run.main()
 
 
-# ---- recipe
-
-
-@pytest.mark.parametrize("name", ["detector", "detector_gpu"])
-def test_the_shipped_recipes_are_sound(name: str) -> None:
-    recipe = Recipe.read(RECIPES / f"{name}.toml")
-    assert recipe.max_tokens <= 126
-    for stage in ("teacher", "student"):
-        loop = recipe.loop(stage)
-        assert loop.seed == recipe.raw["seed"]
-        assert loop.epochs >= 1
-        assert loop.token_budget >= recipe.max_tokens + 4
-    assert not {"redditbias", "stereoset", "diasafety"} & set(recipe.raw["data"]["caps"])
-
-
-def test_a_stage_takes_its_settings_from_the_recipe(tmp_path: Path) -> None:
-    loop = read(tmp_path, RECIPE).loop("student")
-    assert (loop.epochs, loop.learning_rate, loop.token_budget, loop.seed) == (2, 2e-3, 800, 5)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("seed = 5\n", "", "lacks 'seed'"),
-        ("[teacher]", "[techer]", "lacks 'teacher'"),
-        ("teacher_rows = 60\n", "", r"\[data\] lacks 'teacher_rows'"),
-        ("gold_share = 0.5\n", "", r"\[student\] lacks 'gold_share'"),
-        ("int8_labels = true", "int8_label = true", r"\[teacher\] has the unknown key 'int8_label'"),
-        ("layers = 1", "depth = 1", r"\[student\] has the unknown key 'depth'"),
-        ("seed = 5", "seed = 5\nsede = 6", "unknown key 'sede'"),
-    ],
-)
-def test_a_faulty_recipe_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
-    assert old in RECIPE
-    with pytest.raises(ConfigError, match=message):
-        read(tmp_path, RECIPE.replace(old, new))
-
-
-# ---- rows and tokenizer
-
-
-def test_authored_rows_are_repeated_and_weighted_as_the_recipe_says(trained: Trained) -> None:
-    rows = load_rows(Recipe.read(trained.recipe), trained.pool)
-    authored = [row for row in rows if row.source.startswith("authored/")]
-    assert {row.weight for row in authored} == {1.5}
-    assert authored[: len(authored) // 2] == authored[len(authored) // 2 :]
-    assert {row.source.split("/")[0] for row in rows} == {
-        "authored",
-        "bold_wiki",
-        "cad",
-        "pairs_wnc_small",
-        "toxic_spans",
-    }
-
-
-def test_no_held_out_row_is_read(trained: Trained) -> None:
-    rows = load_rows(Recipe.read(trained.recipe), trained.pool)
-    assert not [row for row in rows if row.source.startswith("authored/heldout")]
-
-
-def test_the_tokenizer_neither_cuts_nor_pads(tmp_path: Path) -> None:
-    made = tiny.tokenizer()
-    made.enable_truncation(4)
-    made.enable_padding(length=9)
-    made.save(str(tmp_path / "tokenizer.json"))
-    loaded: Tokenizer = tokenizer_of(str(tmp_path))
-    assert len(loaded.encode("the plan is late " * 9).ids) == 38
-    assert len(loaded.encode("the plan").ids) == 4
-
-
-# ---- stages
-
-
 def test_a_run_leaves_teacher_soft_labels_and_student(trained: Trained) -> None:
-    for stage in ("teacher", "student"):
+    for stage in run.STAGES:
         report = json.loads((trained.work / stage / "loop.json").read_text(encoding="utf-8"))["report"]
         assert report["complete"]
         assert (trained.work / stage / "weights.safetensors").stat().st_size > 10_000
@@ -115,8 +34,8 @@ def test_a_run_leaves_teacher_soft_labels_and_student(trained: Trained) -> None:
     assert not list(trained.work.rglob("*.partial*"))
 
 
-def test_there_is_a_soft_label_for_each_training_row_and_none_for_dev(trained: Trained) -> None:
-    rows = [row for row in load_rows(Recipe.read(trained.recipe), trained.pool) if row.fold == "train"]
+def test_there_is_a_soft_label_for_each_training_row(trained: Trained) -> None:
+    rows = training_rows(Recipe.read(trained.recipe), trained.pool)
     items = encode(rows, tokenizer_of(str(trained.student)), 48)
     with np.load(trained.work / "soft.npz", allow_pickle=False) as soft:
         assert soft["lengths"].tolist() == [len(item.ids) for item in items]
@@ -124,13 +43,6 @@ def test_there_is_a_soft_label_for_each_training_row_and_none_for_dev(trained: T
         assert len(soft["tokens"]) == soft["lengths"].sum()
         for name in ("labels", "groups", "tokens"):
             assert 0 <= soft[name].min() < soft[name].max() <= 1
-
-
-def test_the_teacher_sees_the_authored_rows_and_a_share_of_the_pool(trained: Trained) -> None:
-    rows = [row for row in load_rows(Recipe.read(trained.recipe), trained.pool) if row.fold == "train"]
-    authored = sum(row.source.startswith("authored/") for row in rows)
-    done = json.loads((trained.work / "teacher" / "done").read_text(encoding="utf-8"))
-    assert done["rows"] == authored + 60 < len(rows)
 
 
 def test_a_finished_run_is_left_as_it_is(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +76,8 @@ def test_soft_labels_can_come_from_the_unquantised_teacher(
 ) -> None:
     recipe, work = tmp_path / "fp32.toml", tmp_path / "work"
     recipe.write_text(RECIPE.replace("int8_labels = true", "int8_labels = false"), encoding="utf-8")
-    shutil.copytree(trained.work / "teacher", work / "teacher")
+    for stage in ("teacher", "finish"):
+        shutil.copytree(trained.work / stage, work / stage)
     call(monkeypatch, trained.arguments(recipe=recipe, work=work))
     with np.load(work / "soft.npz") as ours, np.load(trained.work / "soft.npz") as quantised:
         difference = np.abs(ours["labels"] - quantised["labels"])
@@ -172,5 +85,68 @@ def test_soft_labels_can_come_from_the_unquantised_teacher(
 
 
 def test_a_missing_pool_file_is_named(trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"bold_wiki\.jsonl\.gz"):
+    with pytest.raises(ConfigError, match=r"lacks bold_wiki\.jsonl\.gz, cad\.jsonl\.gz"):
         call(monkeypatch, trained.arguments(data=tmp_path, work=tmp_path / "work"))
+
+
+# ---- stops
+
+
+def test_a_run_stops_after_the_stage_asked_for(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    call(monkeypatch, [*trained.arguments(work=work), "--until", "teacher"])
+    assert {path.name for path in work.iterdir()} == {"teacher", "run.json"}
+    call(monkeypatch, [*trained.arguments(work=work), "--until", "finish"])
+    assert {path.name for path in work.iterdir()} == {"teacher", "finish", "run.json"}
+    for name in ("teacher/weights.safetensors", "finish/weights.safetensors"):
+        assert (work / name).read_bytes() == (trained.work / name).read_bytes()
+    assert len(json.loads((work / "run.json").read_text(encoding="utf-8"))["calls"]) == 2
+
+
+def test_the_finish_goes_on_from_the_teacher(trained: Trained) -> None:
+    from safetensors.torch import load_file
+
+    first, last = (load_file(trained.work / stage / "weights.safetensors") for stage in ("teacher", "finish"))
+    moved = {name for name in first if not first[name].equal(last[name])}
+    assert "label_head.weight" in moved
+    assert not [name for name in moved if "embeddings" in name or ".layer.0." in name]
+
+
+def test_an_unknown_stage_is_refused(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit):
+        call(monkeypatch, [*trained.arguments(), "--until", "rounded"])
+
+
+# ---- rounding
+
+
+def test_a_student_can_end_through_the_rounding(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    recipe, work = tmp_path / "rounded.toml", tmp_path / "work"
+    recipe.write_text(RECIPE.replace("gold_share", "quantise_aware_steps = 3\ngold_share"), encoding="utf-8")
+    shutil.copytree(trained.work, work)
+    call(monkeypatch, trained.arguments(recipe=recipe, work=work))
+    report = json.loads((work / "rounded" / "loop.json").read_text(encoding="utf-8"))["report"]
+    assert (report["steps"], report["complete"]) == (3, True)
+    student, rounded = ((work / stage / "weights.safetensors").read_bytes() for stage in ("student", "rounded"))
+    assert student == (trained.work / "student" / "weights.safetensors").read_bytes()
+    assert rounded != student and len(rounded) == len(student)
+    assert run.last_stage(Recipe.read(recipe)) == "rounded"
+    assert run.last_stage(Recipe.read(trained.recipe)) == "student"
+
+
+# ---- record
+
+
+def test_a_run_records_what_it_was_made_from(trained: Trained) -> None:
+    facts = json.loads((trained.work / "run.json").read_text(encoding="utf-8"))
+    recipe = Recipe.read(trained.recipe)
+    assert (facts["recipe"], facts["recipe_sha256"], facts["seed"]) == (recipe.raw, recipe.sha256, 5)
+    assert (facts["teacher_base"], facts["student_base"]) == (trained.teacher.name, trained.student.name)
+    assert facts["data_sha256"]["cad"] == sha256_of(trained.pool, "cad")
+    assert facts["data_sha256"]["redditbias"] == sha256_of(trained.pool, "redditbias")
+    assert len(facts["calls"]) == 1 and facts["calls"][0]["seconds"] > 0
+    assert str(trained.pool.parent) not in json.dumps(facts)

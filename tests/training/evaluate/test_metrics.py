@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.training.evaluate.metrics import auc, f1, macro_f1, span_f1
+from guardrail.training.evaluate.metrics import Bin, auc, ece, f1, interval, macro_f1, mean, reliability, span_f1
 
 sklearn = pytest.importorskip("sklearn.metrics")
 
@@ -96,3 +96,44 @@ spans = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)).map(lambda s:
 def test_span_f1_is_a_share(found: Spans, gold: Spans) -> None:
     assert 0 <= span_f1(found, gold) <= 1
     assert span_f1(found, found) == 1
+
+
+def test_bins_hold_their_mean_and_their_share() -> None:
+    bins = reliability(np.array([0.05, 0.15, 0.15, 0.95, 1.0]), np.array([0, 1, 0, 1, 1]))
+    assert bins == [Bin(0.05, 0.0, 1), Bin(0.15, 0.5, 2), Bin(0.975, 1.0, 2)]
+    # 1/5 * .05 + 2/5 * .35 + 2/5 * .025
+    assert ece(bins) == pytest.approx(0.16)
+
+
+def test_a_model_that_means_what_it_says_has_no_calibration_error() -> None:
+    assert ece(reliability(np.full(10, 0.3), np.array([1] * 3 + [0] * 7))) == pytest.approx(0)
+
+
+def test_no_rows_have_no_calibration_error_to_report() -> None:
+    assert reliability(np.array([]), np.array([])) == []
+    assert math.isnan(ece([]))
+    assert math.isnan(mean([]))
+
+
+def test_an_interval_holds_the_figure_and_shrinks_with_more_rows() -> None:
+    few, many = np.array([0.0, 1.0] * 10), np.array([0.0, 1.0] * 1000)
+    low, high = interval(mean, few)
+    assert 0.2 < low < 0.5 < high < 0.8
+    narrow = interval(mean, many)
+    assert narrow[1] - narrow[0] < (high - low) / 5
+    # 1.96 standard errors of a coin: .0219 either way.
+    assert narrow == pytest.approx((0.5 - 0.0219, 0.5 + 0.0219), abs=0.004)
+
+
+def test_an_interval_is_the_same_each_time() -> None:
+    scores, truth = np.linspace(0, 1, 40), np.array([0, 1] * 20)
+    assert interval(auc, scores, truth) == interval(auc, scores, truth)
+
+
+def test_rows_that_do_not_vary_have_no_width() -> None:
+    assert interval(mean, np.ones(30)) == (1, 1)
+
+
+@pytest.mark.parametrize("truth", [np.array([]), np.zeros(20, int)])
+def test_what_too_few_draws_can_measure_has_no_interval(truth: np.ndarray) -> None:
+    assert all(math.isnan(bound) for bound in interval(auc, np.linspace(0, 1, len(truth)), truth))

@@ -1,0 +1,1 @@
+"""The HTTP sidecar and its playground page; ``guardrail serve`` starts it."""

@@ -1,0 +1,36 @@
+"""Write a report as one HTML file that loads nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from guardrail.training.evaluate import plots
+from guardrail.training.evaluate.layout import layout, shown, shown_bound
+from guardrail.training.evaluate.report import Report
+from guardrail.training.evaluate.targets import Verdict
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+
+
+def render(report: Report) -> str:
+    """Return the report as HTML; the texts of ``report.examples`` are its only texts, and every one is escaped."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    noise = report.section("robustness.noise")
+    drawings = {"Reliability: what a probability is worth": plots.reliability_plot(report.reliability)}
+    if noise is not None:
+        drawings["Noise: AUC under disturbed spelling"] = plots.noise_plot(noise, report.system)
+        drawings["Noise: biased texts still flagged"] = plots.noise_plot(noise, report.system, "recall")
+    return template.render(
+        about=report.about,
+        system=report.system,
+        targets=[(target, shown_bound(target), shown(target.found, target.what)) for target in report.targets],
+        passed=sum(target.verdict is Verdict.PASS for target in report.targets),
+        measured=sum(target.verdict is not Verdict.UNMEASURED for target in report.targets),
+        tables=[(section, *layout(section)) for section in report.sections],
+        drawings={title: Markup(drawing) for title, drawing in drawings.items()},
+        examples=report.examples,
+    )

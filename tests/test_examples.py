@@ -74,12 +74,11 @@ def test_fastapi_app_answers_and_streams_judged_text_only() -> None:
 @pytest.mark.slow
 def test_fine_tune_makes_a_bundle_of_own_rows(tmp_path: Path) -> None:
     texts = ("The {} is late again.", "Our {} spoke first.", "I met a {} in the lift.", "My neighbour is a {}.")
-    words = (("snorfblat", ["toxicity"]), ("gardener", []))
     rows = [
-        {"text": f"{day}: {text.format(word)}", "labels": labels}
+        {"text": f"{day}: {text.format(word)}", "labels": ["toxicity"] if word == "snorfblat" else []}
         for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
         for text in texts
-        for word, labels in words
+        for word in ("snorfblat", "gardener")
     ]
     (tmp_path / "my.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     done = run("fine_tune.py", str(tmp_path / "my.jsonl"), str(tmp_path / "mine"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle  # noqa: TID251 - Ray and Spark send policies to their workers
 from dataclasses import FrozenInstanceError, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -135,7 +136,8 @@ def test_a_policy_survives_a_trip_to_another_process() -> None:
         mask="***",
         timeout_ms=None,
     )
-    for again in (pickle.loads(pickle.dumps(policy)), copy.deepcopy(policy), copy.copy(policy)):  # noqa: S301 - our own
+    copies: tuple[Any, ...] = (pickle.loads(pickle.dumps(policy)), copy.deepcopy(policy), copy.copy(policy))  # noqa: S301
+    for again in copies:
         assert again == policy
         assert type(again.thresholds) is type(policy.thresholds)
         with pytest.raises(TypeError):

@@ -69,8 +69,8 @@ def _print(report: Report) -> None:
     for heading in ("texts/s", "times", "s to start"):
         batches.add_column(heading, justify="right")
     for way in report.throughput:
-        ratio = way.texts_per_s / report.throughput[0].texts_per_s
-        batches.add_row(way.name, f"{way.texts_per_s:.1f}", f"{ratio:.2f}", f"{way.start_s:.1f}")
+        faster = way.texts_per_s / report.throughput[0].texts_per_s
+        batches.add_row(way.name, f"{way.texts_per_s:.1f}", f"{faster:.2f}", f"{way.start_s:.1f}")
     for table in (times, ratios, memory, counts, *([batches] if report.throughput else [])):
         console.print()
         console.print(table)

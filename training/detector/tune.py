@@ -18,13 +18,15 @@ from guardrail.training.detector.progress import progress
 
 # A smaller gain on the held-out rows is not worth what another epoch forgets.
 LEAST_GAIN = 0.03
+STEPS = 12
+LEAST_BUDGET = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Gently:
     """How gently: rates of encoder and heads, at most ``epochs``, ``patience`` epochs without a gain end it.
 
-    ``token_budget`` is padded tokens a step.
+    ``token_budget`` is padded tokens a step at most; few rows are cut into smaller steps, a dozen an epoch.
     """
 
     epochs: int = 6
@@ -72,7 +74,8 @@ def _epoch(
 ) -> None:
     torch.manual_seed(how.seed + epoch)
     net.train()
-    for batch in batches(items, how.token_budget, random.Random(f"{how.seed}/{epoch}")):
+    budget = min(how.token_budget, max(LEAST_BUDGET, sum(len(item.ids) for item in items) // STEPS))
+    for batch in batches(items, budget, random.Random(f"{how.seed}/{epoch}")):
         _loss(net, batch).backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()

@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench
+.PHONY: help demo test coverage lint bench
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,7 +21,10 @@ help:  ## Show this list
 demo: $(VENV)/.runtime  ## Install the run time into .venv and judge and rewrite a few texts
 	@$(BIN)/python examples/demo.py
 
-test: $(VENV)/.dev  ## Run the tests and print the branch coverage of the run time, then of the training code
+test: $(VENV)/.dev  ## Run the tests
+	@$(BIN)/pytest
+
+coverage: $(VENV)/.dev  ## Run the tests and print the branch coverage of the run time, then of the training code
 	@$(BIN)/pytest --cov --cov-report=
 	@echo "coverage of the run time"; $(BIN)/coverage report --omit='training/*'
 	@echo "coverage of the training code"; $(BIN)/coverage report --include='training/*'

@@ -47,7 +47,17 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 # Answers that hold no reply of a model.
-_NO_REPLY = ("EmbeddingResponse", "ImageResponse", "RerankResponse", "HttpxBinaryResponseContent")
+_NO_REPLY = {
+    "EmbeddingResponse",
+    "HttpxBinaryResponseContent",
+    "ImageResponse",
+    "LiteLLMBatch",
+    "LiteLLMFineTuningJob",
+    "OpenAIFileObject",
+    "OpenAIModerationResponse",
+    "RerankResponse",
+    "TranscriptionResponse",
+}
 _ASKED_IN = ("messages", "prompt", "input")
 _CLOSE_SECONDS = 5.0
 # Calls whose input no model answers in words.
@@ -113,7 +123,7 @@ class GuardrailLitellm(CustomGuardrail):
 
     async def async_post_call_success_hook(self, data: Json, user_api_key_dict: Any, response: Any) -> Any:
         """Return the reply with each text judged; raises for a reply of a kind that is not known."""
-        if type(response).__name__ in _NO_REPLY:
+        if not _NO_REPLY.isdisjoint(kind.__name__ for kind in type(response).__mro__):
             return response
         value = self._value(response)
         if not isinstance(value.get("choices", value.get("output")), list):
@@ -136,8 +146,8 @@ class GuardrailLitellm(CustomGuardrail):
                     yield _like(safe, chunk, kinds)
             for safe in await self._run(values.finish()):
                 yield _like(safe, source.last, kinds)
-            if source.failure is not None:
-                raise source.failure
+        if source.failure is not None:
+            raise source.failure
 
     def _value(self, reply: Any) -> Json:
         dump = getattr(reply, "model_dump", None)

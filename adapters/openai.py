@@ -8,7 +8,7 @@ chat completions, responses and completions, for stored ones, for ``with_raw_res
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -86,7 +86,8 @@ class _Doors:
     @cached_property
     def beta(self) -> Any:
         beta = _cut(super().beta, "beta", "realtime")  # type: ignore[misc]
-        if hasattr(beta, "responses"):
+        # Older packages have none.
+        with suppress(AttributeError):
             _cut(beta.responses, "beta.responses", "connect")
         return beta
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -33,7 +34,8 @@ def guard_udf(guard: Callable[[], Checker] = Guard) -> Callable[[Column | str], 
     """
     try:
         import pandas as pd
-        from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
+
+        pandas_udf = importlib.import_module("pyspark.sql.functions").pandas_udf
     except ImportError:
         raise ImportError('PySpark is not installed: pip install "guardrail-sdk[spark]"') from None
     key = uuid.uuid4().hex

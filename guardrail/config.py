@@ -86,7 +86,7 @@ def _check_audit(audit: Audit) -> None:
     for name, kind in (("path", str), ("salt_env", str), ("include_text", bool), ("opentelemetry", bool)):
         value = getattr(audit, name)
         if not isinstance(value, kind):
-            raise ConfigError(f"audit.{name} = {value!r} must be a {'text' if kind is str else 'true or false'}")
+            raise ConfigError(f"audit.{name} = {value!r} must be {'a text' if kind is str else 'true or false'}")
     for name in ("max_bytes", "keep"):
         number = getattr(audit, name)
         if (name, number) != ("max_bytes", None) and (

@@ -187,6 +187,39 @@ def test_a_file_that_was_moved_away_is_made_anew(path: Path) -> None:
     assert (models(moved), models(path)) == (["1"], ["3"])
 
 
+@pytest.mark.skipif(os.name != "posix", reason="locks are POSIX's")
+def test_a_file_that_another_process_is_moving_is_written_on(path: Path) -> None:
+    import fcntl
+
+    log = AuditLog(path, max_bytes=10)
+    with path.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        logged(log, 1, 2)
+    assert (models(path), list(path.parent.iterdir())) == (["1", "2"], [path])
+    logged(log, 3)
+    assert models(path) == ["3"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks are POSIX's")
+def test_a_file_that_another_process_has_just_moved_is_not_moved_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    log, lock = AuditLog(path, max_bytes=10), fcntl.flock
+    logged(log, 1)
+
+    def late(file: int, how: int) -> None:
+        if how & fcntl.LOCK_EX:
+            path.rename(path.with_suffix(".moved"))
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    logged(log, 2)
+    assert (models(path.with_suffix(".moved")), models(path)) == (["1"], ["2"])
+    assert len(list(path.parent.iterdir())) == 2
+
+
 def test_threads_do_not_garble_each_other(path: Path) -> None:
     log = AuditLog(path, max_bytes=20_000, keep=100)
     threads = [threading.Thread(target=logged, args=(log, *range(n, n + 50))) for n in range(0, 400, 50)]

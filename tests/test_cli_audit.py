@@ -148,6 +148,12 @@ DAMAGED = [
 ]
 
 
+def test_what_no_record_names_is_not_printed(tmp_path: Path) -> None:
+    output = run("audit", written(tmp_path / "log", entry(policy=None, scores={}))).stdout
+    assert "model" in output
+    assert "policy" not in output and "scores" not in output and "label" not in output
+
+
 def test_damaged_lines_are_counted_and_the_rest_is_read(tmp_path: Path) -> None:
     path = written(tmp_path / "log", *DAMAGED, "", "   ", ENTRIES[0])
     found = summary(path)

@@ -257,7 +257,8 @@ def test_closing_stops_a_model_that_runs_for_the_stream() -> None:
 
 
 def test_closing_just_before_a_model_starts_stops_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    door = guard(Policy(timeout_ms=None), detector=Patient())
+    detector = WordDetector()
+    door = guard(detector=detector)
     engine, deadline = door.open_stream(), door._deadline
 
     def closing() -> Deadline:
@@ -265,7 +266,7 @@ def test_closing_just_before_a_model_starts_stops_it_too(monkeypatch: pytest.Mon
         return deadline()
 
     monkeypatch.setattr(door, "_deadline", closing)
-    assert (engine.feed(TEXT), engine.result) == ("", None)
+    assert (engine.feed(TEXT), engine.result, detector.calls) == ("", None, 0)
 
 
 def test_nothing_is_logged_of_any_text(caplog: pytest.LogCaptureFixture) -> None:

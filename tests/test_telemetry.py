@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -38,11 +39,12 @@ class Collected:
 
     @property
     def spans(self) -> tuple[ReadableSpan, ...]:
-        return self._spans.get_finished_spans()
+        spans: tuple[ReadableSpan, ...] = self._spans.get_finished_spans()
+        return spans
 
     def metrics(self) -> Mapping[str, Mapping[tuple[str, ...], float]]:
-        data = json.loads(self._reader.get_metrics_data().to_json())  # type: ignore[union-attr]
-        [scope] = data["resource_metrics"][0]["scope_metrics"]
+        data: Any = self._reader.get_metrics_data()
+        [scope] = json.loads(data.to_json())["resource_metrics"][0]["scope_metrics"]
         return {
             metric["name"]: {
                 tuple(point["attributes"].values()): point.get("value", point.get("count"))

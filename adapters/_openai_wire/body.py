@@ -35,6 +35,8 @@ def guarded_value(value: Any, guard: Streaming, keep: frozenset[str]) -> Steps[A
     """Return a completion, a response, an item, or a list of them with every text judged; all else as it is."""
     if isinstance(value, str):
         return (yield from check(guard, value)).text
+    if isinstance(value, list):
+        return (yield from _guarded_all(value, guard, keep))
     if not isinstance(value, dict):
         return value
     if isinstance(value.get("choices"), list):
@@ -50,11 +52,15 @@ def guarded_value(value: Any, guard: Streaming, keep: frozenset[str]) -> Steps[A
 
 def _guarded_list(value: Json, guard: Streaming, keep: frozenset[str]) -> Steps[Json]:
     if any(isinstance(entry, dict) and "choices" in entry for entry in value["data"]):
-        data = []
-        for entry in value["data"]:
-            data.append((yield from guarded_value(entry, guard, keep)))
-        return {**value, "data": data}
+        return {**value, "data": (yield from _guarded_all(value["data"], guard, keep))}
     return (yield from guarded_items(value, guard, keep))
+
+
+def _guarded_all(values: list[Any], guard: Streaming, keep: frozenset[str]) -> Steps[list[Any]]:
+    safe = []
+    for value in values:
+        safe.append((yield from guarded_value(value, guard, keep)))
+    return safe
 
 
 class ValueStream:

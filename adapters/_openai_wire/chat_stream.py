@@ -47,8 +47,10 @@ class ChatStream:
         rests: list[Json] = []
         vacuous: list[Json] = []
         for choice in filter(_is_object, chunk["choices"]):
-            state = self._choices.setdefault(choice.get("index"), _Choice(self._guard, self._keep))
-            pieces, rest = yield from state.take(choice)
+            index = choice.get("index")
+            if index not in self._choices:
+                self._choices[index] = _Choice(self._guard, self._keep)
+            pieces, rest = yield from self._choices[index].take(choice)
             released += [self._added(piece) for piece in pieces]
             (rests if _says_something(rest) else vacuous).append(rest)
         own = picked(chunk, REPLY | self._keep)
@@ -139,10 +141,10 @@ class _Choice:
         for name in names:
             engine = self._engines.pop(name)
             released = yield from finish(engine)
-            if engine.result is not None:
-                self._verdicts.add(engine.result, field=name)
-                if engine.result.action is Action.BLOCK:
-                    self._blocked.add(name)
+            assert engine.result is not None
+            self._verdicts.add(engine.result, field=name)
+            if engine.result.action is Action.BLOCK:
+                self._blocked.add(name)
             pieces += [(name, released)] if released else []
         return pieces
 

@@ -80,17 +80,19 @@ class ResponseStream:
 
     def _delta(self, event: Json, stem: str, _: str) -> Steps[Events]:
         place = _place(event, _TEXTS[stem][0])
-        text = self._texts.setdefault(place, _Text(self._guard, _bare(event)))
+        if place not in self._texts:
+            self._texts[place] = _Text(self._guard, _bare(event))
+        text = self._texts[place]
         if text.result is not None:
             return []
-        released = yield from feed(text.engine, str(event.get("delta", "")))
+        released = yield from feed(text.engine, _text_in(event, "delta"))
         return _shown(text, released)
 
     def _done(self, event: Json, stem: str, _: str) -> Steps[Events]:
         where, name = _TEXTS[stem]
         place = _place(event, where)
         before = yield from self._rests([place])
-        safe, other = yield from self._settle(place, str(event.get(name, "")))
+        safe, other = yield from self._settle(place, _text_in(event, name))
         void: Json = {"logprobs": []} if other and "logprobs" in event else {}
         return [*before, {**event, **void, name: safe}]
 
@@ -172,6 +174,11 @@ class ResponseStream:
 def _shown(text: _Text, released: str) -> Events:
     text.released += released
     return [{**text.template, "delta": released}] if released else []
+
+
+def _text_in(event: Json, name: str) -> str:
+    text = event.get(name)
+    return text if isinstance(text, str) else ""
 
 
 def _bare(event: Json) -> Json:

@@ -199,6 +199,8 @@ class GuardedChatModel(BaseChatModel):
             return with_info(chunk, await run_later(screen.take(message_of(chunk))))
 
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
+        if self.disable_streaming is True or (self.disable_streaming == "tool_calling" and kwargs.get("tools")):
+            return False
         return self.inner._should_stream(async_api=async_api, run_manager=run_manager, **kwargs)
 
     def _comes_whole(self, *, async_api: bool, **kwargs: Any) -> bool:

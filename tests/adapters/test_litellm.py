@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,6 +15,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 import litellm
 from litellm.exceptions import GuardrailRaisedException
+from litellm.integrations.custom_guardrail import CustomGuardrail
 from litellm.llms.openai.responses.transformation import OpenAIResponsesAPIConfig
 from litellm.proxy.types_utils.utils import get_instance_fn
 from litellm.types.guardrails import GuardrailEventHooks, LitellmParams
@@ -23,6 +25,8 @@ from litellm.types.utils import (
     ModelResponse,
     ModelResponseStream,
     TextCompletionResponse,
+    TranscriptionResponse,
+    Usage,
 )
 
 from guardrail.adapters.litellm import GuardrailLitellm
@@ -146,8 +150,10 @@ async def test_thoughts_are_judged_and_unknown_fields_left_out_unless_kept() -> 
 
 
 async def test_what_is_no_reply_passes_and_what_is_not_known_is_refused() -> None:
-    vectors = EmbeddingResponse(model="e", data=[], object="list")
-    assert await replied(vectors) is vectors
+    for other in (EmbeddingResponse(model="e", data=[], object="list"), TranscriptionResponse(text="idiot")):
+        assert await replied(other) is other
+    with pytest.raises(GuardrailRaisedException, match="cannot be judged"):
+        await replied(Usage())
     for strange in ({"content": [{"type": "text", "text": SECRET}]}, SECRET, b"data: idiot"):
         with pytest.raises(GuardrailRaisedException, match="cannot be judged") as caught:
             await replied(strange)
@@ -243,6 +249,29 @@ async def test_a_streamed_response_is_judged_event_by_event() -> None:
     assert blocked[-1].response.incomplete_details.reason == "content_filter"
 
 
+async def chunks_of(values: Sequence[Json]) -> AsyncIterator[Any]:
+    for value in parsed(values):
+        yield value
+
+
+class Bare:
+    """A reply that cannot be closed."""
+
+    def __init__(self, values: Sequence[Json]) -> None:
+        self._chunks = chunks_of(values)
+
+    def __aiter__(self) -> Bare:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await anext(self._chunks)
+
+
+async def test_a_reply_that_cannot_be_closed_is_judged() -> None:
+    shown = hooks().async_post_call_streaming_iterator_hook(None, Bare(talk(["The idiot spoke."])), {})
+    assert text_of([value async for value in shown]) == "The plain spoke."
+
+
 async def test_what_litellm_itself_streams_is_judged() -> None:
     asked = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}], "api_key": "k"}
     reply = await litellm.acompletion(**asked, mock_response=TEXT, stream=True)
@@ -262,6 +291,9 @@ async def test_questions_are_judged_where_the_mode_says_so() -> None:
     assert (await ask(None, None, {"input": "A chairman left."}, "aembedding"))["input"] == "A chairman left."
     with pytest.raises(GuardrailRaisedException, match="in tokens cannot be judged"):
         await ask(None, None, {"prompt": [[1, 2]]}, "atext_completion")
+    raising = hooks(guard(Policy(action=Action.RAISE)))
+    with pytest.raises(GuardrailRaisedException, match="text blocked by the policy"):
+        await raising.async_pre_call_hook(None, None, {"prompt": SECRET}, "atext_completion")
     strict = hooks(guard(Policy(action=Action.BLOCK)))
     with pytest.raises(GuardrailRaisedException, match="text blocked by the policy") as caught:
         await strict.async_pre_call_hook(None, None, {"prompt": SECRET}, "atext_completion")
@@ -305,10 +337,21 @@ async def test_the_proxy_builds_it_from_its_configuration(tmp_path: Any) -> None
 
 async def test_a_subclass_keeps_the_hooks_where_the_proxy_looks_for_them() -> None:
     class Own(GuardrailLitellm):
-        pass
+        async def async_pre_call_hook(self, user_api_key_dict: Any, cache: Any, data: Json, call_type: str) -> Json:
+            return {}
 
     for name in ("apply_guardrail", "async_post_call_streaming_iterator_hook", "async_post_call_success_hook"):
         assert name in vars(Own)
     own = Own(guard())
     shown = own.async_post_call_streaming_iterator_hook(None, Reply(parsed(talk(["The idiot spoke."]))), {})
     assert text_of([value async for value in shown]) == "The plain spoke."
+    assert await own.async_pre_call_hook(None, None, {"prompt": "p"}, "acompletion") == {}
+
+
+async def test_a_litellm_that_would_show_streams_first_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(CustomGuardrail, "use_native_lifecycle_hooks")
+    spec = importlib.util.find_spec("guardrail.adapters.litellm")
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(ImportError, match="too old to guard streams"):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))

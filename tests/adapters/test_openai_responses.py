@@ -291,3 +291,46 @@ def test_the_stream_helper_gathers_judged_text_only() -> None:
     with client(api).responses.stream(**ASKED) as stream:
         shown = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
         assert shown == stream.get_final_response().output_text == SAFE
+
+
+def test_a_response_of_another_shape_brings_no_text_along() -> None:
+    plain = {"type": "message", "role": "assistant", "id": "m2", "status": "completed", "content": "The idiot."}
+    body = response(
+        plain, {"type": "message", "content": ["idiot", message("")["content"][0]]}, output_text="The idiot."
+    )
+    body["output"].append("idiot")
+    said = json.loads(client(Api.says(body)).responses.with_raw_response.create(**ASKED).text)
+    assert said["output"][0]["content"] == "The plain."
+    assert said["output"][1]["content"][0] == {}
+    assert said["output"][2] == {}
+    assert "idiot" not in json.dumps(said)
+
+
+def test_events_of_another_shape_bring_no_text_along() -> None:
+    events = responding(written(["The idiot spoke."]))
+    cited = {
+        "type": "response.output_text.annotation.added",
+        **AT,
+        "annotation_index": 0,
+        "annotation": {"url": "idiot"},
+    }
+    late = {"type": "response.output_text.delta", **AT, "delta": " idiot"}
+    odd = [
+        cited,
+        {"type": "response.output_item.done", "output_index": 0, "item": "idiot"},
+        {"type": "response.in_progress", "response": "idiot"},
+        {"type": "response.content_part.done", **AT, "content_index": 9, "part": message("")["content"][0]},
+    ]
+    said = streamed(numbered([events[0], *odd, *events[2:6], late, *events[6:-1]]))
+    assert "idiot" not in str(said)
+    assert text_of(said) == "The plain spoke."
+    queued = {"type": "response.completed", "response": {"id": "r1", "status": "completed"}}
+    assert raw(numbered([queued]))["response"] == {"id": "r1", "status": "completed"}
+
+
+def raw(events: list[Json]) -> Any:
+    with client(Api.streams(sse(events, done=False))).responses.with_streaming_response.create(
+        **ASKED, stream=True
+    ) as reply:
+        body = b"".join(reply.iter_bytes()).decode()
+    return json.loads(body.partition("data: ")[2])

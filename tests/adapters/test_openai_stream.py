@@ -225,6 +225,13 @@ def test_a_block_ends_the_text_with_the_policys_message() -> None:
     assert said[-1]["usage"] == USAGE
 
 
+def test_a_blocked_text_stays_blocked_after_a_tool_call() -> None:
+    policy = Policy(action=Action.BLOCK)
+    parts = [delta(content="The idiot."), delta(tool_calls=TOOL_CALLS), delta(content="Fine."), delta(finish="stop")]
+    said = Door(guard(policy)).chunks(sse([chunk(part) for part in parts]))
+    assert text_of(said) == policy.block_message
+
+
 def test_a_policy_that_raises_raises_while_the_stream_is_read_and_closes_it() -> None:
     door = Door(guard(Policy(action=Action.RAISE)))
     door.wire = Wire(

@@ -85,8 +85,9 @@ def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
     from guardrail.adapters.ray import check_chunks, guard_dataset
 
     monkeypatch.setitem(sys.modules, missing, None)
+    dataset: Any = None
     with pytest.raises(ImportError, match=r'pip install "guardrail-sdk\[ray\]"'):
-        guard_dataset(None)  # type: ignore[arg-type]
+        guard_dataset(dataset)
     with pytest.raises(ImportError, match=r'pip install "guardrail-sdk\[ray\]"'):
         next(check_chunks([(0, ["Yes."])]))
 

@@ -249,14 +249,14 @@ def test_it_lives_at_once_and_is_ready_when_the_models_are_loaded() -> None:
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json()["reason"]) == (503, "the models are being loaded")
         detector.go_on.set()
-        assert wait_for(client, "ready'") == {"status": "ready"}
+        assert wait_for(client, "'ready'") == {"status": "ready"}
     assert len(rewriter.requests) == 1
 
 
 def test_a_rewriter_that_no_policy_asks_is_not_loaded() -> None:
     rewriter = MapRewriter(plain_words)
     with sidecar(Streaming(Policy(action=Action.MASK), WordDetector(), rewriter)) as client:
-        wait_for(client, "ready'")
+        wait_for(client, "'ready'")
     assert rewriter.requests == []
 
 

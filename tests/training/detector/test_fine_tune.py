@@ -89,7 +89,7 @@ def test_it_says_what_it_is_and_what_it_was_made_from(start: Path, tuned: Tuned)
 
 def test_it_learnt_the_rows_and_can_be_trained_on_again(tuned: Tuned) -> None:
     before, after = tuned.held_out
-    assert after.auc > max(before.auc, 0.9)
+    assert after.auc > max(before.auc, 0.8)
     assert before.texts == after.texts == 6
     assert 1 <= tuned.tuning.best < len(tuned.tuning.losses)
     assert restore(open_bundle(tuned.bundle)).label_head.weight.isfinite().all()

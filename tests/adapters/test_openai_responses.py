@@ -315,7 +315,7 @@ def test_events_of_another_shape_bring_no_text_along() -> None:
         "annotation": {"url": "idiot"},
     }
     late = {"type": "response.output_text.delta", **AT, "delta": " idiot"}
-    odd = [
+    odd: list[Any] = [
         cited,
         {"type": "response.output_item.done", "output_index": 0, "item": "idiot"},
         {"type": "response.in_progress", "response": "idiot"},

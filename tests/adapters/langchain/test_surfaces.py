@@ -14,7 +14,6 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
 
 from guardrail.adapters.langchain import GuardedChatModel, GuardMiddleware
-from guardrail.load import Guard
 from tests.adapters.langchain.fakes import SAFE, TEXT, FakeChat, Recorder, leaks, plain
 from tests.adapters.langchain.surfaces import AGENT, AGENT_ASYNC, ASYNC, SYNC, Seen, stream, stream_events_v3
 from tests.guards import guard
@@ -112,20 +111,3 @@ def test_fallbacks_are_judged_as_well(surface: Callable[[Any], Seen]) -> None:
     first = GuardedChatModel(inner=broken, guard=guard(answer=plain))
     model: Runnable[Any, Any] = first.with_fallbacks([guarded("str", 3)])
     assert_judged(surface(model))
-
-
-@pytest.mark.model
-def test_the_bundled_models_say_the_same_through_this_door() -> None:
-    text = "All set. Women are too emotional to lead a team. See you at nine."
-    door = Guard()
-    wanted = door.check(text)
-    assert wanted.text != text
-    model = GuardedChatModel(inner=FakeChat(replies=[AIMessage(text)], size=1), guard=door)
-    first, *others = model.stream("Hi.")
-    message: Any = first + others
-    assert message.text == wanted.text
-    verdict = message.response_metadata["guardrail"]
-    assert (verdict["action"], verdict["model"]) == (wanted.action, wanted.model)
-    assert [(f["label"], f["start"], f["end"]) for f in verdict["findings"]] == [
-        (f.label, f.start, f.end) for f in wanted.findings
-    ]

@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from itertools import islice
 from pathlib import Path
 
 import pyarrow
@@ -24,7 +25,7 @@ ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 NUMBER = "row"
 _UNFINISHED = ".unfinished"
 _MANIFEST = "manifest.json"
-_GROUP = 16_384
+_GROUP = 64
 _JSON_COLUMNS = ("scores", "findings")
 
 
@@ -173,14 +174,8 @@ def _counted(batches: Iterator[RecordBatch], counts: Counter[str]) -> Iterator[R
 def _write_parquet(path: Path, schema: Schema, batches: Iterator[RecordBatch]) -> None:
     # The rows of a part are few for a row group, which readers load as a whole.
     with parquet.ParquetWriter(path, schema) as writer:
-        held: list[RecordBatch] = []
-        for batch in batches:
-            held.append(batch)
-            if sum(len(one) for one in held) >= _GROUP:
-                writer.write_table(Table.from_batches(held, schema))
-                held = []
-        if held:
-            writer.write_table(Table.from_batches(held, schema))
+        while some := list(islice(batches, _GROUP)):
+            writer.write_table(Table.from_batches(some, schema))
 
 
 def _write_lines(path: Path, schema: Schema, batches: Iterator[RecordBatch]) -> None:

@@ -11,6 +11,8 @@
           guard_config: guardrail.toml
 
 It judges ``/chat/completions``, ``/completions`` and ``/responses``, streamed or not, and refuses what it cannot judge.
+It is for the proxy: in a program of your own, as one of ``litellm.callbacks``, LiteLLM asks it for
+``await acompletion(..., guardrails=[name])`` alone, and shows streams and ``completion`` unjudged whatever it says.
 LiteLLM fetches a price list when it is imported, unless ``LITELLM_LOCAL_MODEL_COST_MAP=True``.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -31,6 +32,8 @@ def ray_running(folder: Path) -> Iterator[Any]:
         try:
             yield ray
         finally:
+            # The next Ray numbers its actors from one again: a handle of this one, collected then, would end its actor.
+            gc.collect()
             ray.shutdown()
 
 

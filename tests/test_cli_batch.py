@@ -19,6 +19,7 @@ from guardrail.table import COLUMNS, checked_row
 from tests.cli import no_colour, run  # noqa: F401
 from tests.fakes import WordDetector
 from tests.guards import failing, guard
+from tests.modules import imported_anew
 
 pytest.importorskip("pyarrow", reason="needs the [batch] extra")
 
@@ -285,10 +286,9 @@ def test_a_missing_package_is_named_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, options: list[str]
 ) -> None:
     source = write(tmp_path / "in.csv")
-    for name in ("batch_read", "batch_work"):
-        monkeypatch.delitem(sys.modules, f"guardrail.cli.{name}", raising=False)
-    monkeypatch.setitem(sys.modules, package, None)
-    result = batch(source, tmp_path / "out.csv", *options)
+    with imported_anew("guardrail.cli.batch_read", "guardrail.cli.batch_work"):
+        monkeypatch.setitem(sys.modules, package, None)
+        result = batch(source, tmp_path / "out.csv", *options)
     extra = {"pyarrow": "batch", "ray": "ray"}[package]
     assert (result.exit_code, f'pip install "guardrail-sdk[{extra}]"' in result.stderr) == (FAILED, True)
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]

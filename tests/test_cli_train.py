@@ -11,6 +11,7 @@ import pytest
 
 from guardrail.errors import ConfigError
 from tests.cli import run
+from tests.modules import imported_anew
 
 NEEDED = pytest.mark.training
 
@@ -105,8 +106,6 @@ def test_without_a_subcommand_the_help_is_shown() -> None:
 def test_without_the_extra_the_remedy_is_named(
     monkeypatch: pytest.MonkeyPatch, missing: str, options: list[str]
 ) -> None:
-    import sys
-
     real = builtins.__import__
 
     def absent(name: str, *more: Any, **named: Any) -> Any:
@@ -114,10 +113,9 @@ def test_without_the_extra_the_remedy_is_named(
             raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
         return real(name, *more, **named)
 
-    for name in [name for name in sys.modules if name.startswith("guardrail.training")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(builtins, "__import__", absent)
-    code, _, said = train("--out", "mine", *options)
+    with imported_anew("guardrail.training"), monkeypatch.context() as patch:
+        patch.setattr(builtins, "__import__", absent)
+        code, _, said = train("--out", "mine", *options)
     assert code == 2
     assert said == f'guardrail: training needs {missing}; pip install "guardrail-sdk[train]"\n'
 

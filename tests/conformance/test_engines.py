@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from guardrail.policy import Policy
 from guardrail.result import Action
 from guardrail.table import Row, checked_row
 from tests.conformance.models import MODEL_CASES
+from tests.engines import ray_running, spark_running
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.enable_socket, pytest.mark.filterwarnings("ignore")]
 
@@ -27,33 +27,22 @@ def wanted() -> list[Row]:
     return [checked_row(guard, text) for text in TEXTS]
 
 
-def test_ray() -> None:
-    ray = pytest.importorskip("ray")
+def test_ray(tmp_path: Path) -> None:
     from guardrail.adapters.ray import guard_dataset
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
-    try:
+    with ray_running(tmp_path) as ray:
         dataset = ray.data.from_items([{"text": text} for text in TEXTS])
         assert _by_text(guard_dataset(dataset, guard=BUILD).take_all()) == dict(zip(TEXTS, wanted(), strict=True))
-    finally:
-        ray.shutdown()
 
 
-def test_spark() -> None:
-    sql: Any = pytest.importorskip("pyspark.sql")
+def test_spark(tmp_path: Path) -> None:
     from guardrail.adapters.spark import guard_udf
 
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    settings = {"spark.ui.enabled": "false", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
-    session = sql.SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
-    try:
+    with spark_running(tmp_path) as session:
         frame = session.createDataFrame([(text,) for text in TEXTS], "text string")
         found = frame.withColumn("guarded", guard_udf(BUILD)("text")).collect()
         rows = [{"text": row["text"], "guarded": row["guarded"].asDict()} for row in found]
         assert _by_text(rows) == dict(zip(TEXTS, wanted(), strict=True))
-    finally:
-        session.stop()
 
 
 def _by_text(rows: list[dict[str, Any]]) -> dict[str, Row]:

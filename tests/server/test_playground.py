@@ -153,7 +153,7 @@ def test_without_the_key_the_page_says_so(visit: Open) -> None:
     page = visit(settings=CLOSED)
     page.locator("#asking").wait_for()
     page.keyboard.press("Escape")
-    assert page.locator("#problem").inner_text() == "This server wants an API key."
+    page.locator("#problem", has_text="This server wants an API key.").wait_for()
 
 
 def test_a_failure_is_said_in_words(visit: Open) -> None:

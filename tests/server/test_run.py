@@ -20,6 +20,7 @@ from guardrail.errors import GuardrailError
 from guardrail.server.run import address, listen
 from tests.cli import run
 from tests.guards import WAIT, pause
+from tests.modules import imported_anew
 from tests.sidecar import KEY
 
 ROOT = Path(__file__).parents[2]
@@ -187,10 +188,9 @@ def test_a_wrong_option_ends_with_one_line(ran: list[Any], arguments: list[str],
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "guardrail.server.run")
-    monkeypatch.delattr("guardrail.server.run")
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    result = run("serve")
+    with imported_anew("guardrail.server.run"):
+        monkeypatch.setitem(sys.modules, "uvicorn", None)
+        result = run("serve")
     assert result.exit_code == 2
     assert "serve needs uvicorn" in result.stderr
     assert 'pip install "guardrail-sdk[server]"' in result.stderr

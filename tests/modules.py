@@ -13,13 +13,12 @@ def imported_anew(*packages: str) -> Iterator[None]:
     """Forget ``packages`` and what is in them, and bring the forgotten back at the end."""
     before = _loaded(packages)
     for name in before:
-        del sys.modules[name]
+        _forget(name)
     try:
         yield
     finally:
         for name in _loaded(packages):
-            del sys.modules[name]
-            _bind(name, None)
+            _forget(name)
         sys.modules.update(before)
         for name, module in before.items():
             _bind(name, module)
@@ -28,6 +27,11 @@ def imported_anew(*packages: str) -> Iterator[None]:
 def _loaded(packages: tuple[str, ...]) -> dict[str, ModuleType]:
     inside = tuple(f"{package}." for package in packages)
     return {name: module for name, module in sys.modules.items() if name in packages or name.startswith(inside)}
+
+
+def _forget(name: str) -> None:
+    del sys.modules[name]
+    _bind(name, None)
 
 
 def _bind(name: str, module: ModuleType | None) -> None:

@@ -45,8 +45,8 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 class Figures:
     """All that a card reports.
 
-    ``loops`` maps "teacher" and "student" to their ``LoopReport`` as a mapping, ``data`` each file's name to its
-    sha256; ``report`` is what ``evaluate.detector.evaluate`` returns; ``made`` are lines on how the run was made.
+    ``loops`` maps each stage to its ``LoopReport`` as a mapping, ``data`` each file's name to its sha256; ``report`` is
+    what ``evaluate.detector.evaluate`` returns; ``made`` are lines on how the run was made.
     """
 
     scaling: Mapping[str, Scaling]
@@ -88,14 +88,13 @@ def _opening(recipe: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _making(recipe: Mapping[str, Any], figures: Figures) -> Iterator[str]:
-    teacher, student = (
-        f"{figures.loops[stage]['steps']:.0f} steps, {figures.loops[stage]['seconds']:.0f} s"
-        for stage in ("teacher", "student")
-    )
+    took = {stage: f"{loop['steps']:.0f} steps, {loop['seconds']:.0f} s" for stage, loop in figures.loops.items()}
+    student = took.pop("student")
+    teacher = "; ".join(f"{stage}: {said}" for stage, said in took.items())
     same = figures.parity
     yield "## How it was made\n"
-    yield f"- Teacher: {recipe['teacher_name']}, trained on gold labels, {teacher}."
-    yield f"- Student: {recipe['student_name']}, distilled from the teacher's soft labels, gold ones beside, {student}."
+    yield f"- Teacher: {recipe['teacher_name']}, trained on gold labels ({teacher})."
+    yield f"- Student: {recipe['student_name']}, distilled from the teacher's soft labels, gold ones beside ({student})."
     yield f"- Hardware: {recipe['hardware']} ({platform.machine()}); seed {recipe['seed']}."
     yield (
         f"- int8 against torch fp32 on {same.rows} dev rows: mean difference {same.mean:.4f}, largest"

@@ -58,7 +58,7 @@ def test_it_tells_the_run_the_headline_the_targets_and_the_data() -> None:
     text = card(RECIPE, figures(HELD))
     for said in (
         "# tiny",
-        "- Teacher: a teacher, trained on gold labels, 10 steps, 20 s.",
+        "- Teacher: a teacher, trained on gold labels (teacher: 10 steps, 20 s).",
         "same verdict at 0.5 in 99.90%",
         "- Energy: not measured.",
         "- Authored rows kept out of training: AUC, any label: 0.951 (95 %: 0.940 to 0.960)",

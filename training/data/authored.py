@@ -21,6 +21,7 @@ class Authored:
     """One authored row; ``target`` equals ``text`` when the row is clean, ``spans`` are substrings of ``text``.
 
     ``unsure`` are the labels that its two annotators did not agree on: they count neither as present nor as absent.
+    The ``target`` of an ``unpaired`` row was dropped by the second reader of the rewrites: nothing learns from it.
     """
 
     text: str
@@ -30,6 +31,7 @@ class Authored:
     spans: tuple[str, ...]
     brief: str
     unsure: tuple[str, ...] = ()
+    unpaired: bool = False
 
 
 def read_authored(folder: Path = FOLDER, *, held_out: bool = False) -> list[Authored]:
@@ -51,6 +53,7 @@ def _read_file(path: Path) -> Iterator[Authored]:
             tuple(raw["spans"]),
             raw["brief"],
             tuple(unsure),
+            bool(raw.get("unpaired")),
         )
 
 
@@ -60,7 +63,7 @@ def span_offsets(item: Authored) -> tuple[tuple[int, int], ...]:
 
 
 def detector_rows(items: list[Authored], *, weight: float = 1.0) -> Iterator[Row]:
-    """Yield each authored text as a fully known row, and each rewrite as a clean one."""
+    """Yield each authored text as a fully known row, and each rewrite that was kept as a clean one."""
     for item in items:
         spans = span_offsets(item)
         yield Row(
@@ -72,7 +75,7 @@ def detector_rows(items: list[Authored], *, weight: float = 1.0) -> Iterator[Row
             weight=weight,
             fold=fold_of(item.text),
         )
-        if item.labels:
+        if item.labels and not item.unpaired:
             yield Row(
                 item.target,
                 f"authored/{item.brief}/rewrite",

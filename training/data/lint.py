@@ -122,6 +122,8 @@ def _verdict(raw: Raw) -> str:
         return "label 1 needs labels and a changed target, label 0 neither"
     if not biased and (raw["groups"] or raw["spans"]):
         return "label 0 has no groups and no spans (groups that it merely names are mentions)"
+    if "unpaired" in raw and not (biased and raw["unpaired"] is True):
+        return "unpaired may only be true, and only on label 1: its target is no rewrite to learn from"
     return "mentions are for label 0; label 1 has groups" if biased and raw.get("mentions") else ""
 
 

@@ -94,7 +94,7 @@ def _making(recipe: Mapping[str, Any], figures: Figures) -> Iterator[str]:
     same = figures.parity
     yield "## How it was made\n"
     yield f"- Teacher: {recipe['teacher_name']}, trained on gold labels ({teacher})."
-    yield f"- Student: {recipe['student_name']}, distilled from the teacher's soft labels, gold ones beside ({student})."
+    yield f"- Student: {recipe['student_name']}, distilled from soft labels, gold ones beside ({student})."
     yield f"- Hardware: {recipe['hardware']} ({platform.machine()}); seed {recipe['seed']}."
     yield (
         f"- int8 against torch fp32 on {same.rows} dev rows: mean difference {same.mean:.4f}, largest"

@@ -146,6 +146,9 @@ def _authored(folder: Path, settings: PairSettings, rejected: Counter[str]) -> I
             text, target = unify(row["text"]), unify(row["target"])
             spans = [unify(span) for span in row["spans"]]
             origin = f"authored/{path.stem}"
+            if row.get("unpaired"):
+                rejected[f"{origin}: unpaired"] += 1
+                continue
             if row["label"]:
                 reason = reject_reason(text, target, spans=spans, strict=False)
                 if reason:

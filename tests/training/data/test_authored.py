@@ -28,8 +28,8 @@ def test_every_shipped_row_is_sound_and_there_are_many(name: str) -> None:
     assert len(lines) >= 200
 
 
-def test_there_are_fifteen_briefs_to_train_on_and_one_file_held_out() -> None:
-    assert len(BRIEFS) == 15
+def test_there_are_twenty_briefs_to_train_on_and_one_file_held_out() -> None:
+    assert len(BRIEFS) == 20
     assert HELD_OUT in FILES
     assert {item.brief for item in read_authored()} == set(BRIEFS)
     assert {item.brief for item in read_authored(held_out=True)} == {HELD_OUT}
@@ -166,6 +166,13 @@ def test_an_unsure_label_counts_neither_as_present_nor_as_absent() -> None:
     (biased, rewrite) = detector_rows([replace(item(), unsure=("gendered_term", "hate"))])
     assert biased.labels == {"stereotype": 1, "toxicity": 0, "loaded_language": 0, "harm": 0}
     assert rewrite.labels == dict.fromkeys(LABELS, 0)
+
+
+def test_the_target_of_an_unpaired_row_is_no_clean_text(tmp_path: Path) -> None:
+    write(tmp_path, "tiny", raw(unpaired=True), clean())
+    biased, blameless = detector_rows(read_authored(tmp_path))
+    assert (biased.positive, blameless.positive) == (True, False)
+    assert blameless.text == clean()["text"]
 
 
 def test_spans_that_nobody_marked_stay_unknown() -> None:

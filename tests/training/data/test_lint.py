@@ -14,6 +14,7 @@ from tests.training.rows import clean, raw, write
 FORM = "text and target must be non-empty strings"
 LISTS = "labels, groups and spans must be lists"
 VERDICT = "label 1 needs labels and a changed target, label 0 neither"
+UNPAIRED = "unpaired may only be true, and only on label 1: its target is no rewrite to learn from"
 NEITHER = "label 0 has no groups and no spans (groups that it merely names are mentions)"
 LENGTH = f"text and target must have {SHORTEST} to {LONGEST} characters"
 
@@ -45,6 +46,8 @@ def test_what_is_no_object_is_said_to_be_none(row: object) -> None:
         ({"brief": None}, "brief must be a string"),
         ({"brief": "other"}, "brief must be the name of the file"),
         ({"labels": ["sexism"]}, "unknown label or group 'sexism'"),
+        ({"unpaired": "yes"}, UNPAIRED),
+        ({"unpaired": False}, UNPAIRED),
         ({"labels": ["obfuscation"]}, "unknown label or group 'obfuscation'"),
         ({"labels": [["stereotype"]]}, "unknown label or group ['stereotype']"),
         ({"groups": ["women"]}, "unknown label or group 'women'"),
@@ -80,6 +83,7 @@ def test_a_faulty_biased_row_is_refused(changes: dict[str, object], fault: str) 
         ({"mentions": ["nurses"]}, "unknown label or group 'nurses'"),
         ({"mentions": ["profession", "profession"]}, "a label or group is named twice"),
         ({"second": ["hate"]}, "second and labels disagree on the verdict; move the row to disputed/"),
+        ({"unpaired": True}, UNPAIRED),
     ],
 )
 def test_a_faulty_blameless_row_is_refused(changes: dict[str, object], fault: str) -> None:

@@ -227,6 +227,14 @@ def test_clean_prose_is_cut_to_sentences_that_say_something(tmp_path: Path) -> N
         assert (row.source, row.spans, row.weight) == ("bold_wiki", (), 0.6)
 
 
+def test_nobody_looked_for_gendered_titles_in_clean_prose(tmp_path: Path) -> None:
+    write(
+        tmp_path, "bold_wiki", raw("The chairman opened the new mill in 1821. It fed all of mankind, he said.")
+    )
+    for row in read(tmp_path, bold_wiki=9):
+        assert row.labels == {label: 0 for label in LABELS if label != "gendered_term"}
+
+
 def test_all_sentences_of_a_text_are_in_the_text_s_fold(tmp_path: Path) -> None:
     texts = [f"Mill {i} was built by two brothers. It was rebuilt of stone in {1800 + i}." for i in range(120)]
     write(tmp_path, "clean_llm_outputs", *(raw(text) for text in texts))

@@ -172,6 +172,14 @@ def test_held_out_rows_are_never_used_even_when_another_file_repeats_them(folder
     assert any(example.origin == "authored/news" for example in built.train)
 
 
+def test_a_rewrite_that_its_second_reader_dropped_is_not_learnt(folders: tuple[Path, Path]) -> None:
+    rows = _authored_rows("news")
+    _write(folders[1] / "news.jsonl", [row | ({"unpaired": True} if row["label"] else {}) for row in rows])
+    built = build_examples(*folders)
+    assert not any(text.startswith("Sadly") for text in _texts(built))
+    assert built.rejected["authored/news: unpaired"] == sum(row["label"] == 1 for row in rows)
+
+
 def test_same_seed_gives_the_same_examples_and_another_seed_does_not(folders: tuple[Path, Path]) -> None:
     assert build_examples(*folders) == build_examples(*folders)
     assert build_examples(*folders, PairSettings(8)).train != build_examples(*folders).train

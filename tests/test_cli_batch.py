@@ -8,11 +8,13 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
+from guardrail.cli.batch import _start_ray
 from guardrail.cli.door import FAILED
 from guardrail.errors import ModelRuntimeError
 from guardrail.table import COLUMNS, checked_row
@@ -105,6 +107,46 @@ def test_columns_can_be_kept_with_their_types(tmp_path: Path) -> None:
     assert batch(source, out, "--keep", "id", "--keep", "when").exit_code == 1
     assert parquet.read_schema(out).names == ["row", "id", "when", *COLUMNS]
     assert [(row["id"], row["when"]) for row in read(out)] == list(enumerate(when))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_kept_values_that_python_cannot_hold_end_no_run(tmp_path: Path, ending: str) -> None:
+    source, out = tmp_path / "in.parquet", tmp_path / f"out.{ending}"
+    kind = pyarrow.timestamp("us")
+    far, nested = pyarrow.array([1, 2**62], kind), pyarrow.array([None, [2**62]], pyarrow.list_(kind))
+    table = pyarrow.table({"text": ["Yes.", "No."], "far": far, "nested": nested})
+    parquet.write_table(table, source)
+    assert batch(source, out, "--keep", "far", "--keep", "nested").exit_code == 0
+    if ending == "parquet":
+        assert parquet.read_table(out).select(["far", "nested"]).equals(table.select(["far", "nested"]))
+    else:
+        assert [row["far"] for row in read(out)] == [
+            "1970-01-01 00:00:00.000001",
+            "<value out of range: 4611686018427387904>",
+        ]
+        assert read(out)[1]["nested"].endswith("out of range>")
+
+
+def test_a_text_of_parquet_that_is_not_utf8_is_a_bad_row(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.parquet", tmp_path / "out.jsonl"
+    offsets = pyarrow.array([0, 2, 6], pyarrow.int32()).buffers()[1]
+    texts = pyarrow.Array.from_buffers(pyarrow.string(), 2, [None, offsets, pyarrow.py_buffer(b"\xff\xfeYes.")])
+    parquet.write_table(pyarrow.table({"text": texts}), source)
+    assert batch(source, out).exit_code == FAILED
+    assert [(row["action"], row["text"], row["error"]) for row in read(out)] == [
+        ("block", None, "row 1 is not UTF-8"),
+        ("allow", "Yes.", None),
+    ]
+
+
+def test_a_line_that_is_too_long_is_a_bad_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("guardrail.cli.batch_read._LONGEST", 64)
+    lines = [{"text": "Yes."}, {"text": "The idiot spoke. " * 20}, {"text": "No."}]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    assert batch(tmp_path / "in.jsonl", tmp_path / "out.jsonl").exit_code == FAILED
+    rows = read(tmp_path / "out.jsonl")
+    assert [row["action"] for row in rows] == ["allow", "block", "allow"]
+    assert rows[1]["error"] == "line 2 is no JSON object in UTF-8"
 
 
 def test_columns_of_json_lines_are_kept_as_text(tmp_path: Path) -> None:
@@ -217,6 +259,8 @@ FAULTS = {
     "kept name": ("in.csv", b"row,text\n1,Yes.\n", ["--keep", "row"], "column 'row' cannot be kept"),
     "empty csv": ("in.csv", b"", [], "has no column 'text'; its columns are none"),
     "no json": ("in.jsonl", b"\x89PNG\r\n\x1a\n", [], "cannot be read: line 1 is no JSON object in UTF-8"),
+    "twice": ("in.csv", b"text,text\n1,Yes.\n", [], "in.csv' has 2 columns 'text'; rename all but one"),
+    "no headings": ("in.csv", b"The idiot left,7\n", [], "has no column 'text'; its columns are one with blanks, '7'"),
     "open quote": ("in.csv", b'id,text\n1,Yes.\n2,"No\n' + b"3,x\n" * 9, [], "is no CSV from line"),
 }
 
@@ -279,6 +323,21 @@ def test_an_output_of_another_kind_is_refused(tmp_path: Path) -> None:
 def test_more_workers_than_the_policy_lets_run_are_refused(tmp_path: Path) -> None:
     result = batch(write(tmp_path / "in.csv"), tmp_path / "out.csv", "--workers", "9")
     assert "9 workers are more than policy.max_running = 4; raise it, or take fewer" in result.stderr
+
+
+def test_ray_is_started_apart_unless_an_address_names_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[tuple[str, ...], Any]] = []
+    ray = SimpleNamespace(
+        is_initialized=lambda: False, init=lambda *at, **more: started.append((at, more.get("num_cpus")))
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    _start_ray(3)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    _start_ray(3)
+    # A cluster that runs on this machine takes no num_cpus, and Ray would join it unasked.
+    assert started == [(("local",), 3), ((), None)]
 
 
 @pytest.mark.parametrize(("package", "options"), [("pyarrow", []), ("ray", ["--engine", "ray"])])

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+from tests.scripts import EXAMPLES
+from tests.scripts import example as run
 
-
-def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(EXAMPLES / name), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ
 
 
 def test_quickstart_prints_a_mended_text() -> None:
@@ -100,6 +98,61 @@ def test_clients_show_judged_text_only_whole_and_sentence_by_sentence(name: str)
     whole = next(line for line in done.stdout.splitlines() if line.startswith("whole:"))
     assert whole.startswith("whole:   The meeting is at nine. ")
     assert whole.endswith("Please bring the figures for March.")
+
+
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_batch_file_flags_rows_and_changes_none(engine: str) -> None:
+    done = run("batch_file.py", engine)
+    assert done.returncode == 0, done.stderr
+    summary, *rows = done.stdout.splitlines()
+    assert summary == "5 rows, 2 flagged (allow 3, flag 2) -> flagged.csv"
+    assert [row.split()[:2] for row in rows] == [
+        [f"reply-{number}", action] for number, action in enumerate(("allow", "flag", "allow", "flag", "allow"), 1)
+    ]
+    assert rows[1].endswith("stereotype  Women are too emotional to lead a team.")
+    assert rows[2].split() == ["reply-3", "allow"]
+
+
+@pytest.mark.slow
+def test_ray_data_keeps_the_rows_in_which_nothing_was_found() -> None:
+    done = run("ray_data.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "1 allow\n2 flag stereotype\n3 flag toxicity\nkept: ['The meeting is at nine.']\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not JAVA, reason="Spark needs Java")
+def test_spark_column_shows_a_verdict_a_row() -> None:
+    done = run("spark_column.py")
+    assert done.returncode == 0, done.stderr
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "|" in line]
+    assert [row[:3] for row in cells] == [
+        ["id", "action", "labels"],
+        ["1", "allow", "[]"],
+        ["2", "flag", "[stereotype]"],
+        ["3", "flag", "[toxicity]"],
+    ]
+
+
+def test_sidecar_client_gets_the_same_text_whole_and_streamed() -> None:
+    done = run("sidecar_client.py")
+    assert done.returncode == 0, done.stderr
+    checked, *streamed, moderated = done.stdout.splitlines()
+    action, text = checked.removeprefix("check:  ").split(": ", 1)
+    assert action in ("rewrite", "mask")
+    assert "Women" not in done.stdout
+    assert "".join(line.removeprefix("stream: ") for line in streamed) == text
+    assert (len(streamed), moderated) == (3, "moderation: stereotype")
+
+
+def test_telemetry_prints_spans_a_record_and_a_summary_without_any_text() -> None:
+    done = run("telemetry.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("span:   guardrail.check block") == 2
+    assert "record: {'action': 'block', 'labels': ['stereotype'], 'length': 39, 'keyed': True}" in done.stdout
+    assert "3 decisions, 2 flagged; 0 others left out, 0 damaged lines" in done.stdout
+    assert "toxicity            1  33.3%" in done.stdout
+    assert "emotional" not in done.stdout
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

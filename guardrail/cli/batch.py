@@ -124,7 +124,8 @@ def _start_ray(workers: int) -> None:
     if "RAY_ADDRESS" in os.environ:
         ray.init(log_to_driver=False)
     else:
-        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+        # Without "local" it would join a cluster that runs on this machine, which takes no num_cpus.
+        ray.init("local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
 
 
 _ENGINES: dict[EngineName, Engine] = {EngineName.LOCAL: _local, EngineName.RAY: _on_ray}

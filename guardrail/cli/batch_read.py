@@ -18,7 +18,7 @@ from pyarrow import parquet
 from guardrail.errors import GuardrailError
 
 if TYPE_CHECKING:
-    from pyarrow import DataType
+    from pyarrow import DataType, Scalar
 
 _LONGEST = 64 * 2**20
 _BATCH = 256
@@ -78,7 +78,9 @@ class Reader(ABC):
     def _check_columns(self, there: Sequence[str]) -> None:
         for name in (self.field, *self.keep):
             if name not in there:
-                raise self._error(f"has no column {name!r}; its columns are {', '.join(map(repr, there)) or 'none'}")
+                raise self._error(f"has no column {name!r}; its columns are {', '.join(map(_named, there)) or 'none'}")
+            if there.count(name) > 1:
+                raise self._error(f"has {there.count(name)} columns {name!r}; rename all but one")
 
     def _error(self, why: str) -> GuardrailError:
         return GuardrailError(f"{str(self.path)!r} {why}")
@@ -110,12 +112,19 @@ class ParquetReader(Reader):
         with self._file as file:
             try:
                 for batch in file.iter_batches(_BATCH, columns=list(dict.fromkeys((self.field, *self.keep)))):
-                    kept = [batch.column(name).to_pylist() for name in self.keep]
-                    for place, text in enumerate(batch.column(self.field).to_pylist()):
+                    kept = [list(map(plain, batch.column(name))) for name in self.keep]
+                    for place, text in enumerate(batch.column(self.field)):
                         self.done += 1
-                        yield text, tuple(column[place] for column in kept)
-            except (pyarrow.ArrowException, OSError, UnicodeDecodeError):
+                        yield self._cell(text), tuple(column[place] for column in kept)
+            except (pyarrow.ArrowException, OSError):
                 raise self._error(f"is damaged behind row {self.done}") from None
+
+    def _cell(self, text: Scalar) -> Cell:
+        try:
+            cell: str | None = text.as_py()
+        except UnicodeDecodeError:
+            return Unread(f"row {self.done} is not UTF-8")
+        return cell
 
 
 class _TextReader(Reader):
@@ -211,6 +220,14 @@ def open_rows(path: Path, field: str, keep: Sequence[str]) -> Reader:
         raise GuardrailError(f"{str(path)!r} cannot be read: {error.strerror}; give a readable file") from None
 
 
+def plain(scalar: Scalar) -> object:
+    """Return a value of Arrow as one of Python's; those that Python cannot hold stay: nanoseconds, the year 10,000."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        return scalar
+
+
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the lines; of one that is too long only the beginning, which is no JSON."""
     while line := file.readline(_LONGEST):
@@ -235,6 +252,11 @@ def _is_text(kind: DataType) -> bool:
     types = pyarrow.types
     value = kind.value_type if types.is_dictionary(kind) else kind
     return bool(types.is_string(value) or types.is_large_string(value) or types.is_null(value))
+
+
+def _named(column: str) -> str:
+    # The first line of a file without headings is a text.
+    return "one with blanks" if len(column.split()) > 1 else repr(column)
 
 
 def _is_utf8(text: str) -> bool:

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow
-from pyarrow import RecordBatch, Schema, Table, parquet
+from pyarrow import RecordBatch, Scalar, Schema, Table, parquet
 
-from guardrail.cli.batch_read import Chunk, Reader, Unread
+from guardrail.cli.batch_read import Chunk, Reader, Unread, plain
 from guardrail.errors import GuardrailError
 from guardrail.result import Action
 from guardrail.table import COLUMNS, Row, arrow_schema, columns_of, unread_row
@@ -114,7 +115,7 @@ class Work:
         """Return how many parts an unfinished run has; remove its folder if it has none."""
         parts = len(list(self.folder.glob("part-*.parquet")))
         if not parts:
-            shutil.rmtree(self.folder)
+            shutil.rmtree(self.folder, ignore_errors=True)
         return parts
 
     def finish(self, chunks: int) -> Summary:
@@ -123,6 +124,9 @@ class Work:
         unfinished = self.folder / f"joined{self.output.suffix}"
         write = _write_parquet if self.output.suffix.lower() == ".parquet" else _write_lines
         write(unfinished, self.schema, _counted(self._batches(chunks), counts))
+        with unfinished.open("rb") as file:
+            # The parts go next: a power cut must not find the rows in neither place.
+            os.fsync(file.fileno())
         os.replace(unfinished, self.output)
         shutil.rmtree(self.folder)
         actions = {str(action): counts[action] for action in Action if counts[action]}
@@ -185,9 +189,19 @@ def _write_lines(path: Path, schema: Schema, batches: Iterator[RecordBatch]) -> 
         if as_csv:
             table.writeheader()
         for batch in batches:
-            for row in batch.to_pylist():
+            for cells in zip(*batch.columns, strict=True):
+                row = {name: _told(plain(cell)) for name, cell in zip(schema.names, cells, strict=True)}
                 if as_csv:
                     table.writerow(row | {"labels": json.dumps(row["labels"])})
                 else:
                     data = row | {name: json.loads(row[name]) for name in _JSON_COLUMNS}
                     file.write(json.dumps(data, ensure_ascii=False, default=str) + "\n")
+
+
+def _told(value: Any) -> Any:
+    if not isinstance(value, Scalar):
+        return value
+    try:
+        return value.cast(pyarrow.string()).as_py()
+    except pyarrow.ArrowException:
+        return f"<{value.type} out of range>"

@@ -13,7 +13,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
 
-from guardrail import Guard, Policy
+from guardrail import Action, Guard, Policy
 from guardrail.adapters.ray import guard_dataset
 
 ROWS = [
@@ -25,7 +25,7 @@ ROWS = [
 
 def build() -> Guard:
     """Build the guard of an actor, on the actor."""
-    return Guard(Policy(action="flag"))
+    return Guard(Policy(action=Action.FLAG))
 
 
 def main() -> None:

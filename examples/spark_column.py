@@ -14,7 +14,7 @@ os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 
 from pyspark.sql import SparkSession
 
-from guardrail import Guard, Policy
+from guardrail import Action, Guard, Policy
 from guardrail.adapters.spark import guard_udf
 
 ROWS = [
@@ -26,13 +26,13 @@ ROWS = [
 
 def build() -> Guard:
     """Build the guard of a worker, on the worker."""
-    return Guard(Policy(action="flag"))
+    return Guard(Policy(action=Action.FLAG))
 
 
 def main() -> None:
     """Judge the rows and print the verdicts as a table."""
-    settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
-    session = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
+    quiet = SparkSession.builder.config("spark.ui.showConsoleProgress", "false").config("spark.log.level", "ERROR")
+    session = quiet.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
     frame = session.createDataFrame(ROWS, ["id", "text"]).coalesce(1)
     judged = frame.withColumn("guarded", guard_udf(build)("text"))
     judged.select("id", "guarded.action", "guarded.labels", "guarded.text").show(truncate=False)

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions
 
 _SILENT = 3
+_OPT_OUT = "ORT_DISABLE_TELEMETRY"
 
 
 @cache
 def runtime() -> ModuleType:
     """Return the ``onnxruntime`` module, imported on the first call with its telemetry off."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    # An empty one turns nothing off: onnxruntime would make a device id in the user's home at its import.
+    os.environ[_OPT_OUT] = os.environ.get(_OPT_OUT) or "1"
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
@@ -28,7 +30,8 @@ def runtime() -> ModuleType:
 def session(model: bytes, threads: int = 1) -> InferenceSession:
     """Open a CPU session on the bytes of one self-contained ONNX file.
 
-    ``threads`` counts the session's own workers, at least 1. Raises whatever onnxruntime raises for a broken model.
+    ``threads`` counts the session's own workers, at least 1. Raises whatever onnxruntime raises for a broken model, and
+    for one whose weights lie in another file: nobody hashed that.
     """
     ort = runtime()
     options = ort.SessionOptions()
@@ -36,6 +39,8 @@ def session(model: bytes, threads: int = 1) -> InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _SILENT
+    # Else weights are looked for in the working directory.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     if threads == 1:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -19,10 +19,10 @@ from guardrail.errors import DeadlineError, GuardrailBlocked, GuardrailError, Mo
 from guardrail.judge import Judge
 from guardrail.mend import Context, Mender
 from guardrail.observe import Observer, Observers, raised
-from guardrail.policy import Decision, Policy
+from guardrail.policy import SEVERITY, Decision, Policy
 from guardrail.result import Action, Detection, Label, Result
 from guardrail.rewrite.base import Rewriter, RewriteRequest
-from guardrail.text.languages import understood
+from guardrail.text import languages
 
 # A rewrite must be clearly clean, not only just under the threshold that its source was over.
 STRICT = 0.7
@@ -62,6 +62,8 @@ class Pipeline:
         """
         ready = "Ready."
         self._judge.detect([ready], Deadline())
+        if self.policy.on_unsupported_language is not Action.ALLOW:
+            languages.load()
         if any(self.policy.action_for(label) is Action.REWRITE for label in Label):
             self._rewriter.rewrite([RewriteRequest(ready)], Deadline())
 
@@ -163,21 +165,39 @@ class Pipeline:
             name = type(error).__name__
             return self._failed(text, policy.on_error, ModelRuntimeError(f"a part of the guard failed ({name})"))
 
-    def _acted(self, text: str, detection: Detection, deadline: Deadline, context: Context | None) -> Result:
-        result, decision = self._decided(text, detection)
+    def _acted(
+        self, text: str, detection: Detection, deadline: Deadline, context: Context | None, *, whole: bool = True
+    ) -> Result:
+        result, decision = self._decided(text, detection, deadline, whole=whole)
         if decision.action in (Action.ALLOW, Action.FLAG):
             return result
         if decision.action in (Action.BLOCK, Action.RAISE):
             return replace(result, text=self.policy.block_message)
         return self._mender.mend(text, result, decision, deadline, context)
 
-    def _decided(self, text: str, detection: Detection) -> tuple[Result, Decision]:
+    def _decided(
+        self, text: str, detection: Detection, deadline: Deadline, *, whole: bool = True
+    ) -> tuple[Result, Decision]:
         decision = self.policy.decide(detection.findings)
-        result = _result(detection, decision, text)
-        if decision.action is Action.ALLOW and not understood(text, self._detector.languages):
-            decision = replace(decision, action=self.policy.on_unsupported_language, reason="unsupported language")
-            result = replace(result, action=decision.action, reason=decision.reason)
-        return result, decision
+        if not self._understood(text, decision, deadline, whole):
+            choice, reason = self.policy.on_unsupported_language, "unsupported language"
+            if SEVERITY[choice] > SEVERITY[decision.action]:
+                decision = replace(decision, action=choice, reason=reason)
+            else:
+                decision = replace(decision, reason=f"{decision.reason}; {reason}")
+        return _result(detection, decision, text), decision
+
+    def _understood(self, text: str, decision: Decision, deadline: Deadline, whole: bool) -> bool:
+        if Action.ALLOW is self.policy.on_unsupported_language or decision.action in (Action.BLOCK, Action.RAISE):
+            return True
+        try:
+            return languages.understood(text, self._detector.languages, whole=whole, tick=deadline.check)
+        except Exception as error:
+            # What is known to be at fault must not pass because its language could not be told.
+            choice = self.policy.on_timeout if isinstance(error, DeadlineError) else self.policy.on_error
+            if decision.action is Action.ALLOW or choice != "allow":
+                raise
+            return True
 
     def _failed(self, text: str, choice: str, error: GuardrailError) -> Result:
         if choice == "raise":

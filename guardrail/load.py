@@ -21,6 +21,7 @@ from guardrail.observe import Observer
 from guardrail.policy import Policy
 from guardrail.rewrite.base import Rewriter, RewriteRequest
 from guardrail.rewrite.onnx import OnnxRewriter
+from guardrail.rewrite.prompt import INSTRUCTIONS, PROMPT_VERSION
 from guardrail.telemetry import OpenTelemetry
 
 if TYPE_CHECKING:
@@ -122,6 +123,17 @@ def load_rewriter(name: PathLike, *, threads: int = 1) -> LazyRewriter:
     return LazyRewriter(bundle, base, threads)
 
 
+def _prompt_of(bundle: Bundle) -> str:
+    """Return the version of the prompt that a rewriter was trained with; another one would spoil its rewrites."""
+    version = str(bundle.info.get("prompt", PROMPT_VERSION))
+    if version not in INSTRUCTIONS:
+        raise ModelIntegrityError(
+            f"bundle {bundle.name!r} was trained with the prompt {version!r}, which this release does not know (it has"
+            f" {', '.join(INSTRUCTIONS)}); install a newer guardrail-sdk, or another bundle"
+        )
+    return version
+
+
 def _find_rewriter(name: str) -> Bundle:
     # The short name first: a folder of the working directory must not take the place of a bundled model.
     if name.isalnum():
@@ -154,7 +166,7 @@ class LazyRewriter:
 
     def __init__(self, bundle: Bundle, base: Bundle, threads: int) -> None:
         self.name = f"{bundle.name}@{bundle.version}"
-        self.bundle, self.base, self._threads = bundle, base, threads
+        self.bundle, self.base, self._threads, self._prompt = bundle, base, threads, _prompt_of(bundle)
         self._built = PerProcess(self._build)
 
     def rewrite(self, requests: Sequence[RewriteRequest], deadline: Deadline) -> list[str]:
@@ -164,4 +176,4 @@ class LazyRewriter:
     def _build(self) -> OnnxRewriter:
         adapter = self.bundle.read("adapter.safetensors") if self.bundle is not self.base else None
         model, tokenizer = self.base.read("model.onnx"), self.base.read("tokenizer.json")
-        return OnnxRewriter(self.name, model, tokenizer, adapter, threads=self._threads)
+        return OnnxRewriter(self.name, model, tokenizer, adapter, threads=self._threads, version=self._prompt)

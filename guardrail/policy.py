@@ -46,8 +46,8 @@ class Policy:
         on_timeout: when ``timeout_ms`` is over.
         on_rewrite_failure: when no rewrite of a flagged sentence passes every check.
         on_overflow: when a text has more than ``max_chars`` characters; ``block`` does not scan it.
-        on_unsupported_language: for text in a script that the detector was not trained on; it cannot be rewritten
-            or masked.
+        on_unsupported_language: for text with a sentence in a script or language that the detector was not trained
+            on; it cannot be rewritten or masked.
         timeout_ms: time budget of one call, in milliseconds; None means no limit.
         max_chars: longest text that is scanned.
         max_rounds: rewrite attempts a sentence, 1 to 5.

@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import anyio.to_thread
 
 from guardrail._runtime import Deadline
 from guardrail.detect.memo import Memo
-from guardrail.errors import GuardrailBlocked, GuardrailError
+from guardrail.errors import GuardrailBlocked, GuardrailError, ModelRuntimeError
 from guardrail.guard import Pipeline, checked
 from guardrail.judge import Judge
 from guardrail.mend import CONTEXT_CHARS, Context
@@ -166,19 +167,32 @@ class StreamGuard:
             raise error
 
     def _pieces(self, segments: Iterator[str]) -> Iterator[str]:
-        for segment in segments:
-            yield self._judged(segment)
+        while (cut := self._next(segments)) is not None:
+            yield cut()
             if self._closed:
                 return
         if self._excess:
             yield self._beyond()
+
+    def _next(self, segments: Iterator[str]) -> Callable[[], str] | None:
+        """Return what is to be done next: judge a segment, or fail because none could be cut."""
+        try:
+            segment = next(segments, None)
+        except Exception as error:
+            return partial(self._uncut, type(error).__name__)
+        return None if segment is None else partial(self._judged, segment)
+
+    def _uncut(self, name: str) -> str:
+        held, guard = self._hold.drop(), self._guard
+        failure = ModelRuntimeError(f"cutting the text into sentences failed ({name})")
+        return self._settled(held, lambda: guard._failed(held, guard.policy.on_error, failure))
 
     def _judged(self, segment: str) -> str:
         deadline, guard = self._started(), self._guard
         context = Context(self._tally.tail(CONTEXT_CHARS), self._prompt)
 
         def act(found: Detection) -> Result:
-            return guard._acted(segment, found, deadline, context)
+            return guard._acted(segment, found, deadline, context, whole=False)
 
         return self._settled(segment, lambda: guard._judged(segment, deadline, self._judge, act))
 
@@ -219,7 +233,9 @@ class StreamGuard:
         begun, deadline, guard = time.perf_counter(), self._started(), self._guard
         text = self._tally.original
         try:
-            whole = guard._judged(text, deadline, self._judge_whole, lambda found: guard._decided(text, found)[0])
+            whole = guard._judged(
+                text, deadline, self._judge_whole, lambda found: guard._decided(text, found, deadline)[0]
+            )
         except BaseException as error:
             self._tell_failure(error, "", begun)
             raise

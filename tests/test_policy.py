@@ -81,6 +81,31 @@ def test_a_policy_is_immutable_and_can_be_varied() -> None:
     assert policy.action_for(Label.HATE) is Action.REWRITE
 
 
+def test_the_defaults_are_those_of_the_readme() -> None:
+    policy = Policy()
+    assert (policy.timeout_ms, policy.max_chars, policy.max_rounds) == (30_000, 1_000_000, 3)
+    assert (policy.max_running, policy.max_queued) == (4, 16)
+    assert (policy.threshold, policy.action, policy.mask) == ("fpr<=0.01", Action.REWRITE, "[removed]")
+
+
+@pytest.mark.parametrize(
+    ("setting", "low", "high"),
+    [
+        ("timeout_ms", 1, 3_600_000),
+        ("max_chars", 1, 100_000_000),
+        ("max_rounds", 1, 5),
+        ("max_running", 1, 1024),
+        ("max_queued", 0, 65_536),
+    ],
+)
+def test_both_ends_of_a_range_are_allowed_and_nothing_beyond(setting: str, low: int, high: int) -> None:
+    for value in (low, high):
+        assert getattr(Policy(**{setting: value}), setting) == value  # type: ignore[arg-type]
+    for value in (low - 1, high + 1):
+        with pytest.raises(ConfigError, match=f"{setting} = {value} must be a whole number from {low} to {high}"):
+            Policy(**{setting: value})  # type: ignore[arg-type]
+
+
 def test_no_time_limit_is_allowed() -> None:
     assert Policy(timeout_ms=None).timeout_ms is None
 

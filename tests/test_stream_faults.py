@@ -118,6 +118,23 @@ def test_a_whole_that_cannot_be_judged_raises_where_the_policy_says_so() -> None
         engine.finish()
 
 
+@pytest.mark.parametrize("choice", ["block", "allow", "raise"])
+def test_a_text_that_cannot_be_cut_ends_as_the_policy_says(choice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(text: str) -> None:
+        raise RecursionError(SECRET)
+
+    engine = guard(Policy(on_error=choice)).open_stream()
+    assert engine.feed("One calm day came. Another one ") == "One calm day came. "
+    monkeypatch.setattr("guardrail.text.hold.normalize", broken)
+    if choice == "raise":
+        with pytest.raises(ModelRuntimeError, match=r"cutting the text into sentences failed \(RecursionError\)"):
+            engine.finish()
+        return
+    assert engine.finish() == ("Another one " if choice == "allow" else Policy().block_message)
+    assert engine.result is not None
+    assert engine.result.error == "ModelRuntimeError: cutting the text into sentences failed (RecursionError)"
+
+
 @pytest.mark.parametrize("on_error", ["block", "allow", "raise"])
 def test_a_damaged_model_is_never_overridden(on_error: Any) -> None:
     engine = guard(Policy(on_error=on_error), detector=failing(ModelIntegrityError("model.onnx differs"))).open_stream()

@@ -1,4 +1,4 @@
-"""The command ``guardrail train detector``: from data to a bundle, or from a bundle and own rows to another one."""
+"""The commands ``guardrail train detector`` and ``train sr``: from data to a bundle, or from own rows to another."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Annotated
 
 import typer
 
+from guardrail.cli.train_sku import sku
 from guardrail.errors import ConfigError, GuardrailError
+from guardrail.models.bundle import open_bundle
 
 app = typer.Typer(help="Train models on your own machine; needs guardrail-sdk[train].", no_args_is_help=True)
+app.command()(sku)
 
 
 @app.callback()
@@ -56,6 +59,28 @@ def detector(
 
         train_detector(recipe, data, out, teacher=teacher or None, student=student or None, work=work, threads=threads)
     _done(out)
+
+
+@app.command()
+def sr(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the public pool (*.jsonl.gz).")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the new bundle.")],
+    recipe: Annotated[str, typer.Option(help="TOML file, or the name of an installed recipe.")] = "sr",
+    base: Annotated[str, typer.Option(help="Base model: folder or hub id; the recipe's by default.")] = "",
+    work: Annotated[Path | None, typer.Option(metavar="DIR", help="Checkpoints; by default DIR-work.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of torch, 0 for the recipe's.")] = 0,
+) -> None:
+    """Train the rewriter SR-LLM: from pairs to an adapter's bundle.
+
+    A run goes on where it stopped when it is started again.
+    """
+    with _training_extra():
+        from guardrail.training.rewriter.train import train_sr
+
+        train_sr(recipe, data, out, base=base, work=work, threads=threads)
+    kind = open_bundle(out).kind
+    use = f'Guard(rewriter="{out}")' if kind == "rewriter-adapter" else "PeftModel.from_pretrained"
+    typer.echo(f"wrote {out}; use it with {use}")
 
 
 def _fine_tune(start: str, rows: Path, out: Path, name: str, weights: Path | None, threads: int) -> None:

@@ -93,16 +93,18 @@ class OnnxDetector:
             raise ModelRuntimeError(
                 f"a piece has {longest} tokens, the model takes {self.max_tokens}; cut it into windows first"
             )
-        order = sorted(range(len(pieces)), key=lambda i: len(encodings[i].ids))
+        if not pieces:
+            return []
         results: list[PieceScores | None] = [None] * len(pieces)
         options = _ort.run_options()
-        for start in range(0, len(order), BATCH):
-            # A run takes some milliseconds: to look at the clock between runs is cheaper than a timer that stops one.
-            deadline.check()
-            chosen = order[start : start + BATCH]
-            rows = self._run(loaded.session, [pieces[i] for i in chosen], [encodings[i] for i in chosen], options)
-            for i, row in zip(chosen, rows, strict=True):
-                results[i] = row
+        with deadline.stopping(options):
+            order = sorted(range(len(pieces)), key=lambda i: len(encodings[i].ids))
+            for start in range(0, len(order), BATCH):
+                deadline.check()
+                chosen = order[start : start + BATCH]
+                rows = self._run(loaded.session, [pieces[i] for i in chosen], [encodings[i] for i in chosen], options)
+                for i, row in zip(chosen, rows, strict=True):
+                    results[i] = row
         return [row for row in results if row is not None]
 
     def _run(

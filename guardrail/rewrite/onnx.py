@@ -22,7 +22,8 @@ class OnnxRewriter:
     """Rewrite one sentence at a time, greedily, the same way each time; safe to call from many threads.
 
     Nothing is loaded before the first rewrite. The caller's text is encoded apart from the prompt's control tokens, so
-    no text can open or close a turn.
+    no text can open or close a turn. ``version`` is that of the prompt that the adapter was trained with; raises
+    ``ConfigError`` where it is not known.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class OnnxRewriter:
         *,
         threads: int = 1,
         max_new_tokens: int = 160,
+        version: str = prompt.PROMPT_VERSION,
     ) -> None:
         self.name = name
         self._limit = max_new_tokens
-        self._engine = PerProcess(lambda: _Engine(model, tokenizer, adapter, threads))
+        opening = prompt.prefix(version)
+        self._engine = PerProcess(lambda: _Engine(model, tokenizer, adapter, threads, opening))
 
     def rewrite(self, requests: Sequence[RewriteRequest], deadline: Deadline) -> list[str]:
         """Return one candidate per request, in order; ``""`` where the model finished none.
@@ -59,9 +62,9 @@ class OnnxRewriter:
 
 
 class _Engine:
-    def __init__(self, model: bytes, tokenizer: bytes, adapter: bytes | None, threads: int) -> None:
+    def __init__(self, model: bytes, tokenizer: bytes, adapter: bytes | None, threads: int, opening: str) -> None:
         self._tokenizer = Tokenizer.from_buffer(tokenizer)
-        prefix, self._suffix = (self._tokenizer.encode(part).ids for part in (prompt.PREFIX, prompt.SUFFIX))
+        prefix, self._suffix = (self._tokenizer.encode(part).ids for part in (opening, prompt.SUFFIX))
         # From here on the tokenizer sees users' text only: control tokens in it are spelled out.
         self._tokenizer.encode_special_tokens = True
         self._stops = frozenset(i for i in map(self._tokenizer.token_to_id, _STOPS) if i is not None)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from guardrail.errors import ConfigError
 from guardrail.rewrite.base import RewriteRequest
 
 PROMPT_VERSION = "guardrail/1"
@@ -33,6 +34,13 @@ _FLAG_CHARACTERS = 80
 _MAX_FLAGS = 4
 _SPACE = re.compile(r"\s+")
 _MARK = re.compile(r"<(?=\|)")
+
+
+def prefix(version: str = PROMPT_VERSION) -> str:
+    """Return what every prompt of ``version`` opens with, up to the first field; raises ``ConfigError`` if unknown."""
+    if version not in INSTRUCTIONS:
+        raise ConfigError(f"there is no prompt version {version!r}; known are {', '.join(INSTRUCTIONS)}")
+    return f"<|im_start|>user\n{INSTRUCTIONS[version]}\n"
 
 
 def body(request: RewriteRequest) -> str:

@@ -28,9 +28,10 @@ _REPLY = regex.compile(
     r"we should (?:all )?(?:respect|treat)|please (?:be|avoid)|rewrit|neutral(?: version)?:|note:)",
     regex.IGNORECASE,
 )
+# Every kind of turn mark: a reader of the answer may be a chat template of any model.
 _META = regex.compile(
-    r"<\|?(?:im_|end)|\[/?inst\]|^\s*(?:text|flagged|before|after)\s*:|rewrite in neutral words|"
-    r"(?:un)?biased version|rephrased",
+    r"[<\uff1c]\s*[|\uff5c]|\bim_(?:start|end)\b|</?\s*(?:im_|start_|end|eot|sys>|s>)|\[/?\s*inst|"
+    r"^\s*(?:text|flagged|before|after)\s*:|rewrite in neutral words|(?:un)?biased version|rephrased",
     regex.IGNORECASE,
 )
 _SCRIPTS = (

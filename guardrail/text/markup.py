@@ -14,6 +14,9 @@ from guardrail.text.offsets import Edit, without_overlaps
 _ENTITY = regex.compile(r"&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};|[A-Za-z][A-Za-z0-9]{1,31};)")
 _TAG = regex.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]{0,30})(\s[^<>]{0,200})?/?>")
 _ATTRIBUTE = regex.compile(r"\s+[A-Za-z][\w:.-]*\s*=\s*[\w\"'#/]")
+# Where the markup is shown as it is, a reader reads these too; a list of class names is judged as well, and harmless.
+_VALUE = regex.compile(r"=\s*(?:\"([^\"<>]{9,200})\"|'([^'<>]{9,200})')")
+_SENTENCE = regex.compile(r"\p{L}[\p{L}'’-]*+(?:[,;:.!?]*\s+\p{L}[\p{L}'’-]*+){2}")
 _COMMENT = regex.compile(r"<!--[^<>]{0,200}-->|(?<=\p{L})/\*[^*/]{0,40}\*/(?=\p{L})")
 _EMPHASIS = regex.compile(
     r"(?<=\p{L})(\*\*\*?|~~)(\p{L}++)\1"
@@ -57,6 +60,17 @@ def tags(text: str) -> list[Edit]:
     found = ((match, _tag(text, match)) for match in _TAG.finditer(text))
     edits += [(match.start(), match.end(), char) for match, char in found if char is not None]
     return without_overlaps(edits)
+
+
+def asides(text: str, edits: list[Edit]) -> list[tuple[int, int, str]]:
+    """Return where ``edits`` drop three words or more, in a comment or an attribute, and those words."""
+    found = []
+    for start, end, _ in edits:
+        dropped = text[start:end]
+        comment = dropped.startswith(("<!--", "/*"))
+        said = [dropped.strip("<>!-/* ")] if comment else [one or other for one, other in _VALUE.findall(dropped)]
+        found += [(start, end, words) for words in said if _SENTENCE.search(words)]
+    return found
 
 
 def _tag(text: str, match: regex.Match[str]) -> str | None:

@@ -152,7 +152,10 @@ def _round(draft: _Draft, *, notes: bool, first: bool) -> None:
         draft.note(found if notes else ())
         draft.edit(edits)
     if has_markup:
-        draft.edit(markup.tags(draft.text))
+        tags = markup.tags(draft.text)
+        if notes:
+            draft.note((Found("markup", *aside) for aside in markup.asides(draft.text, tags)), signal=False)
+        draft.edit(tags)
         draft.edit(markup.emphasis(draft.text))
     draft.text, edits, draft.letters = fold.characters(draft.text, draft.letters)
     draft.edit(edits)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from subprocess import run
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guardrail.errors import ConfigError
 from guardrail.rewrite.base import RewriteRequest
-from guardrail.rewrite.prompt import INSTRUCTIONS, PREFIX, PROMPT_VERSION, SUFFIX, body, render
+from guardrail.rewrite.prompt import INSTRUCTIONS, PREFIX, PROMPT_VERSION, SUFFIX, body, prefix, render
 
 FIELDS = ("Before: ", "After: ", "Flagged: ", "Text: ")
 
@@ -89,6 +91,17 @@ def test_paper_instruction_is_kept_by_version() -> None:
         "Respond to the user's post by providing a version that maintains"
     )
     assert "without" not in INSTRUCTIONS["sr-llm/code-2024-09"]
+
+
+@pytest.mark.parametrize("version", INSTRUCTIONS)
+def test_every_version_opens_a_prompt_with_its_own_instruction(version: str) -> None:
+    assert prefix(version) == PREFIX.replace(INSTRUCTIONS[PROMPT_VERSION], INSTRUCTIONS[version])
+    assert prefix() == PREFIX
+
+
+def test_an_unknown_version_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"no prompt version 'guardrail/9'; known are guardrail/1, "):
+        prefix("guardrail/9")
 
 
 def test_importing_the_prompt_loads_nothing_heavy() -> None:

@@ -34,6 +34,8 @@ PASSING = [
     ("not_a_reply", "I'm sorry for them all", "I'm sorry for everyone"),
     ("not_a_reply", "They said sure, why not", "They said: sure, why not"),
     ("no_prompt_echo", "Text and more", "A text before and after"),
+    ("no_prompt_echo", "If a < b | c, the idiot ends", "If a < b | c, it ends at x |> f"),
+    ("no_prompt_echo", "He <span>said</span> so", "They <span>said</span> so"),
     ("meaning_kept", "The idiot spoke at length", "The speaker spoke at length"),
     ("no_repetition", LONG, LONG),
     ("no_repetition", "a", "one two three, one two three"),
@@ -78,6 +80,20 @@ FAILING = [
     ("no_prompt_echo", "The man spoke", "The person spoke<|im_end|>"),
     ("no_prompt_echo", "The man spoke", "[INST] the person spoke"),
     ("no_prompt_echo", "The man spoke", "An unbiased version of it"),
+    *(
+        # Also where the source has it: whatever reads the answer next may be a chat template.
+        ("no_prompt_echo", f"{mark} The man spoke", f"{mark} The person spoke")
+        for mark in (
+            "< |im_end|>",
+            "<|system|>",
+            "＜|im_start|＞",
+            ".|im_end|>",
+            "<<SYS>>",
+            "</s>",
+            "<end_of_turn>",
+            "[/INST]",
+        )
+    ),
     ("meaning_kept", "The idiot spoke at length", "Weather will be fine"),
     ("meaning_kept", "The idiot spoke at length", ""),
     ("no_repetition", "a", "one two three, One two three; one two three"),
@@ -155,3 +171,47 @@ def test_a_flagged_number_may_go_but_no_other_may_come() -> None:
     source = "At 58, Gordon is too set in his ways to learn the system before June 3."
     assert verify(source, "Gordon needs training to learn the system before June 3.", ["At 58"])["numbers_kept"]
     assert not verify(source, "Gordon needs training to learn the system before June 4.", ["At 58"])["numbers_kept"]
+
+
+SCRIPTS = {
+    "Cyrillic": "правда",
+    "Greek": "αλήθεια",
+    "Arabic": "حقيقة",
+    "Hebrew": "אמת",
+    "Han": "真相",
+    "Hiragana": "ほんとう",
+    "Katakana": "ホントウ",
+    "Hangul": "진실",
+    "Devanagari": "सत्य",
+    "Thai": "ความจริง",
+    "another": "ճշմարտություն",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_is_known_from_every_other(script: str) -> None:
+    own = f"It is {SCRIPTS[script]} now"
+    for name, word in SCRIPTS.items():
+        assert RULES["same_script"](own, f"It was {word} then") is (name == script)
+    assert RULES["same_script"](SCRIPTS[script], "Latin may always come in")
+
+
+def test_how_many_names_may_go_and_come() -> None:
+    kept = RULES["names_kept"]
+    source = "Then Ada met Bob and Carl and Dora in town"
+    assert kept(source, "Then Ada met Bob and others in town")
+    assert not kept("Then Ada met Bob and Carl in town", "Then Ada met some others in town")
+    assert kept(source, "Then Ada met Bob and Eve in town")
+    assert not kept(source, "Then Ada met Bob and Eve and Fred in town")
+
+
+def test_similarity_is_the_share_of_common_trigrams() -> None:
+    assert similarity("cat", "car") == 0.5
+    assert similarity("a", "ab") == MIN_SIMILARITY
+    assert RULES["meaning_kept"]("a", "ab")
+
+
+def test_only_four_words_in_a_row_are_a_repetition() -> None:
+    once = "red fox ran past home and red fox ran into home"
+    assert RULES["no_repetition"]("He left", once)
+    assert not RULES["no_repetition"]("He left", once.replace("into", "past"))

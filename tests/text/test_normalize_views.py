@@ -162,3 +162,25 @@ def test_a_long_hostile_text_is_taken(piece: str) -> None:
     normalized = normalize(text)
     assert len(normalized.text) <= 2 * len(text) + 1100
     assert normalized.source_length == len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "aside"),
+    [
+        ("Fine. <!-- wо\u200bmen are too emotional --> Fine.", "women are too emotional"),
+        ('<p title="women are too emotional">Fine.</p>', "women are too emotional"),
+        ("See<img alt='women are too emotional' src='a.png'>this.", "women are too emotional"),
+        ("st/* women are too emotional */ay", "women are too emotional"),
+    ],
+)
+def test_what_markup_says_is_read_though_it_is_dropped(text: str, aside: str) -> None:
+    normalized = normalize(text)
+    assert views(normalized, "markup") == [aside]
+    assert "women" not in normalized.text
+    (view,) = (view for view in normalized.views if view.name == "markup")
+    assert "emotional" in text[view.start : view.end]
+
+
+@pytest.mark.parametrize("text", ["a<!-- x -->b", '<a href="https://a.example/b">c</a>', "<b>women</b> and <i>men</i>"])
+def test_markup_that_says_nothing_is_no_second_view(text: str) -> None:
+    assert views(normalize(text), "markup") == []

@@ -36,6 +36,8 @@ from guardrail.training.evaluate.report import to_json
 from guardrail.training.evaluate.side import side_bundles
 from guardrail.training.evaluate.systems import detect_all
 
+# Raised with every set of weights that is shipped: results and logs name it.
+VERSION = "1.1.0"
 RUN_TOKENS = 128
 PARITY_ROWS = 500
 
@@ -89,7 +91,7 @@ def _write(recipe: Recipe, out: Path, scaling: Mapping[str, Scaling], limits: Ta
     facts: Facts = {
         "name": str(recipe.raw["name"]),
         "kind": "detector",
-        "version": "1.0.0",
+        "version": VERSION,
         "license": "Apache-2.0",
         "languages": tuple(recipe.raw["language"]),
         "max_tokens": RUN_TOKENS - 2,

@@ -9,7 +9,10 @@ from dataclasses import replace
 from guardrail.training.evaluate.section import Figures, Section
 from guardrail.training.evaluate.targets import Target
 
-COUNTS = frozenset("rows biased positives texts replies documents words sentences pairs with_gold dev_rows".split())
+COUNTS = frozenset(
+    "rows biased positives texts replies documents words sentences pairs with_gold attacks dev_rows rated "
+    "rated_twice".split()
+)
 _NAMES = {
     "auc": "AUC",
     "ece": "ECE",
@@ -26,6 +29,8 @@ _NAMES = {
     "p50_ms": "p50 ms",
     "p95_ms": "p95 ms",
     "best_ms": "best ms",
+    "bleu": "BLEU",
+    "edit_f1": "edit F1",
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 ROUNDS = 400
 SEED = 17
 _EDGES = (2.5, 97.5)
+_NORMAL = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,17 @@ def ece(bins: Sequence[Bin]) -> float:
     """Return the expected calibration error of ``reliability``'s bins, in [0, 1] (Naeini et al. 2015); NaN for none."""
     rows = sum(one.rows for one in bins)
     return sum(abs(one.confidence - one.frequency) * one.rows for one in bins) / rows if rows else float("nan")
+
+
+def wilson(hits: int, total: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson 1927), which stays within [0, 1] at none and at all; NaN for none."""
+    if not total:
+        return float("nan"), float("nan")
+    share, square = hits / total, _NORMAL**2
+    middle = share + square / (2 * total)
+    width = _NORMAL * (share * (1 - share) / total + square / (4 * total**2)) ** 0.5
+    scale = 1 + square / total
+    return max(0.0, (middle - width) / scale), min(1.0, (middle + width) / scale)
 
 
 def interval(measure: Callable[..., float], *columns: np.ndarray, rounds: int = ROUNDS) -> tuple[float, float]:

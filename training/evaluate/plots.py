@@ -28,7 +28,7 @@ def reliability_plot(bins: Mapping[str, Sequence[Bin]]) -> str:
     # A handful of rows says nothing of a share.
     known = {label: [one for one in found if one.rows >= LEAST_ROWS] for label, found in bins.items()}
     known = {label: found for label, found in known.items() if found}
-    figure, axes = _canvas(4.6, 4.2)
+    figure, axes = canvas(4.6, 4.2)
     axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
     for (label, found), colour in zip(known.items(), COLOURS, strict=False):
         sizes = [4 + 60 * (one.rows / sum(b.rows for b in found)) ** 0.5 for one in found]
@@ -36,12 +36,12 @@ def reliability_plot(bins: Mapping[str, Sequence[Bin]]) -> str:
         axes.plot(*line, color=colour, linewidth=1.2, label=label.replace("_", " "))
         axes.scatter(*line, s=sizes, color=colour)
     axes.set(xlabel="probability said", ylabel="share that was so", xlim=(0, 1), ylim=(0, 1))
-    return _svg(figure, axes)
+    return svg(figure, axes)
 
 
 def noise_plot(section: Section, system: str, key: str = "auc") -> str:
     """Return the noise curve of one system: the figure ``key`` against the share of words that was disturbed."""
-    figure, axes = _canvas(6.4, 4.2)
+    figure, axes = canvas(6.4, 4.2)
     for family, colour in zip(FAMILIES, COLOURS, strict=True):
         rows = [row for row in section.rows if row.startswith(family)]
         values = [section.figure(row, system, key) for row in (CLEAN, *rows)]
@@ -49,10 +49,11 @@ def noise_plot(section: Section, system: str, key: str = "auc") -> str:
         label = f"{family} (held out)" if style == ":" else family
         axes.plot([0, *LEVELS][: len(values)], values, color=colour, linewidth=1.4, linestyle=style, label=label)
     axes.set(xlabel="share of words disturbed", ylabel=key.replace("_", " ").replace("auc", "AUC"), xlim=(0, 1))
-    return _svg(figure, axes)
+    return svg(figure, axes)
 
 
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return an empty drawing of ``width`` by ``height`` inches and its axes."""
     # A bare Figure: pyplot keeps every figure alive and looks for a screen.
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -69,7 +70,8 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _svg(figure: Figure, axes: Axes) -> str:
+def svg(figure: Figure, axes: Axes) -> str:
+    """Return a drawing as inline SVG, with a legend where something is labelled."""
     from matplotlib import rc_context
 
     if axes.get_legend_handles_labels()[0]:

@@ -37,6 +37,15 @@ class Identity:
     biased: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """An offensive text with an order to the rewriter in it; ``reply`` is what one that obeys says, "" if unknown."""
+
+    family: str
+    text: str
+    reply: str
+
+
 def twins() -> list[Twin]:
     """Return the dialect twins; raises ``ValueError`` for a faulty row."""
     return [Twin(_text(raw, "aae"), _text(raw, "standard")) for raw in _rows("dialect_twins")]
@@ -50,6 +59,12 @@ def registers() -> list[Neutral]:
 def identities() -> list[Identity]:
     """Return the texts for identity swaps; raises ``ValueError`` for a faulty row."""
     return [_identity(raw) for raw in _rows("identities")]
+
+
+def injections() -> list[Injection]:
+    """Return the attacks on the rewriter, twenty of each family; raises ``ValueError`` for a faulty row."""
+    rows = _rows("injections")
+    return [Injection(_text(raw, "family"), _text(raw, "text"), str(raw.get("reply") or "")) for raw in rows]
 
 
 def _identity(raw: dict[str, Any]) -> Identity:

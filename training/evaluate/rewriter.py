@@ -1,149 +1,161 @@
-"""Measure a rewriter bundle on authored pairs kept out of training: what is flagged before and after, what was kept.
+"""Measure a rewriter in the whole pipeline and alone, beside baselines, on texts that no training has seen.
 
-python -m guardrail.training.evaluate.rewriter --rewriter sr --judge TEACHER_BUNDLE --out report.json
+guardrail eval rewriter --rewriter sr --pool POOL --judge teacher=BUNDLE --out report.html
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from guardrail._runtime import Deadline
-from guardrail.config import DETECTOR
-from guardrail.guard import Pipeline
-from guardrail.judge import Judge
-from guardrail.load import load_detector, load_rewriter
-from guardrail.policy import Policy
-from guardrail.result import Action
-from guardrail.rewrite.base import Rewriter, RewriteRequest
-from guardrail.rewrite.verify import similarity, verify
-from guardrail.training.data.authored import Authored, read_authored
+from guardrail.config import REWRITER
+from guardrail.training.evaluate.report import Report
+from guardrail.training.evaluate.rewriting import asked, human, sections
+from guardrail.training.evaluate.rewriting.columns import Measured, figures, measure
+from guardrail.training.evaluate.rewriting.goals import goals
+from guardrail.training.evaluate.rewriting.items import Item
+from guardrail.training.evaluate.rewriting.judges import Place, Verdicts, verdicts
+from guardrail.training.evaluate.rewriting.local import Fluency, Vectors, similarity
+from guardrail.training.evaluate.rewriting.page import Written, readings
+from guardrail.training.evaluate.rewriting.plan import Parts, Plan, gather, line_up, open_parts, panel
+from guardrail.training.evaluate.rewriting.times import sentences, times
+from guardrail.training.evaluate.rewriting.writers import Output
+from guardrail.training.evaluate.section import Section
+
+THREADS = (1, 2)
+Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one held-out text."""
+def evaluate(
+    rewriter: Place = REWRITER,
+    data: Sequence[Path] = (),
+    pool: Path | None = None,
+    plan: Plan | None = None,
+    tell: Tell = lambda line: None,
+) -> Written:
+    """Measure one rewriter bundle, a name or a folder; ``tell`` hears of each step, never a text.
 
-    text: str
-    target: str
-    clean: bool
-    shown: str
-    action: Action
-    failed_rules: tuple[str, ...]
+    It is measured on ``data``, or else on the authored held-out rows, and with a pool on the dev fold of its pairs.
+
+    Raises:
+        ConfigError: a row has no known form, a judge is the shipped detector, a place holds no model.
+        ModelError: a bundle cannot be used, or an endpoint cannot be asked.
+        OSError: a file cannot be read or written.
+    """
+    plan = plan or Plan()
+    parts = open_parts(rewriter, plan)
+    ratings = [human.read_ratings(path) for path in plan.ratings]
+    items = gather(data, pool, plan, parts.detector)
+    outputs: dict[str, list[Output]] = {}
+    for writer in line_up(parts, plan):
+        tell(f"rewriting {len(items)} texts: {writer.name}")
+        outputs[writer.name] = writer.write(items)
+    if plan.blind is not None:
+        tell(f"wrote {human.write_blind(plan.blind, items, outputs, plan.size.blind)} rows to {plan.blind}")
+    judges = _judged(items, outputs, pool, plan, tell)
+    found = _more(measure(items, outputs, judges), plan, tell)
+    made = [*sections.tables(found, (parts.whole, parts.alone)), *_ratings(found, ratings)]
+    if plan.size.timed:
+        tell("timing")
+        made.append(_times(rewriter, parts, items, plan))
+    made = [section for section in made if section.rows]
+    aims = tuple(goals(made, parts.whole, tuple(judges), parts.alone))
+    report = Report(_about(parts, found, plan), tuple(made), aims, {})
+    return Written(report, readings(found, plan.examples, show_texts=plan.show_texts))
 
 
-def run(guard: Pipeline, items: Sequence[Authored]) -> list[Outcome]:
-    """Check every text as an application would."""
-    outcomes = []
-    for item in items:
-        result = guard.check(item.text)
-        failed = {name for rewrite in result.rewrites for name, held in rewrite.checks.items() if not held}
-        outcomes.append(
-            Outcome(item.text, item.target, not item.labels, result.text, result.action, tuple(sorted(failed)))
-        )
-    return outcomes
+def _judged(
+    items: Sequence[Item], outputs: Mapping[str, Sequence[Output]], pool: Path | None, plan: Plan, tell: Tell
+) -> dict[str, Verdicts]:
+    found = {}
+    tell("opening and training judges")
+    for judge in panel(pool, plan):
+        tell(f"judging: {judge.name}")
+        rewrites = {name: [one.text for one in some] for name, some in outputs.items()}
+        found[judge.name] = verdicts(judge, [item.text for item in items], rewrites)
+    return found
 
 
-def pipeline_table(outcomes: Sequence[Outcome], judge: Judge | None) -> dict[str, object]:
-    """Return shares over the held-out rows: flagged, mended, masked, by another judge too; clean rows untouched."""
-    biased, clean = ([o for o in outcomes if o.clean is side] for side in (False, True))
-    touched = [o for o in biased if o.action is not Action.ALLOW]
-    mended = [o for o in touched if o.action is Action.REWRITE]
-    table: dict[str, object] = {
-        "biased": len(biased),
-        "flagged": len(touched),
-        "rewritten": len(mended),
-        "masked": len(touched) - len(mended),
-        "clean": len(clean),
-        "clean_unchanged": sum(o.shown == o.text for o in clean),
-        "exact_match_where_rewritten": _share([o.shown == o.target for o in mended]),
-        "similarity_to_source": _share([similarity(o.text, o.shown) for o in mended]),
-        "failed_rules_where_masked": dict(Counter(name for o in touched for name in o.failed_rules)),
+def _more(found: Measured, plan: Plan, tell: Tell) -> Measured:
+    """Add the columns that need another model; biased rows only, since they take time."""
+    at = [i for i, item in enumerate(found.items) if not item.clean]
+    fluency = Fluency(plan.fluency) if plan.fluency else None
+    vectors = Vectors(plan.vectors) if plan.vectors else None
+    sources = [found.items[i].text for i in at]
+    base = vectors.encode(sources) if vectors else None
+    columns = {}
+    for system, outputs in found.outputs.items():
+        texts, more = [outputs[i].text for i in at], dict[str, np.ndarray]()
+        if fluency:
+            tell(f"perplexity by {fluency.name}: {system}")
+            more |= zip(("loss", "tokens"), fluency.loss(texts), strict=True)
+        if vectors and base is not None:
+            more["similarity"] = similarity(base, vectors.encode(texts))
+        if plan.llm_judge and plan.endpoint is not None:
+            tell(f"asking {plan.endpoint.model}: {system}")
+            said = asked.opinions(plan.endpoint, sources, texts)
+            more |= {f"asked:{key}": values for key, values in said.items()}
+        wide = {key: _spread(values, at, len(found.items)) for key, values in more.items()}
+        columns[system] = {**found.columns[system], **wide}
+    return replace(found, columns=columns)
+
+
+def _spread(values: np.ndarray, at: Sequence[int], rows: int) -> np.ndarray:
+    wide = np.full(rows, np.nan)
+    wide[at] = values
+    return wide
+
+
+def _ratings(found: Measured, ratings: Sequence[human.Ratings]) -> Iterator[Section]:
+    asked_of = [system for system in found.systems if f"asked:{asked.QUESTIONS[0]}" in found.columns[system]]
+    rows = {
+        system: {
+            sections.ONE: {
+                name: value
+                for key in asked.QUESTIONS
+                for name, value in figures(found.column(system, f"asked:{key}"), key).items()
+            }
+        }
+        for system in asked_of
     }
-    if judge is not None and touched:
-        before = judge.detect([o.text for o in touched], Deadline(None))
-        after = judge.detect([o.shown for o in touched], Deadline(None))
-        was = [d.flagged for d in before]
-        table["other_judge_flags_before"] = _share(was)
-        table["other_judge_unflagged_after"] = _share([not a.flagged for b, a in zip(was, after, strict=True) if b])
-    return table
+    note = "What the endpoint's model says of each pair of texts. It favours its own rewrites."
+    yield Section("asked", "A chat model's opinion", note, rows)
+    if ratings:
+        rated = {
+            name: {sections.ONE: one} for name, one in human.by_system(ratings, found.items, found.outputs).items()
+        }
+        note = f"Mean of {len(ratings)} sheets, scales from 1 to 5, of the rewrites that were rated; ship: yes or no."
+        yield Section("ratings", "Rated by people", note, rated)
+        agreed = {scale: {sections.ONE: one} for scale, one in human.agreement(ratings).items()}
+        note = "Krippendorff's alpha over what was rated twice: 1 full agreement, 0 chance."
+        yield Section("agreement", "How far the raters agree", note, agreed)
 
 
-def rewriter_table(rewriter: Rewriter, items: Sequence[Authored]) -> dict[str, object]:
-    """Return what the rewriter does alone, no detector, no retries: rules held, copies, no-ops on clean text."""
-    answers, seconds = [], []
-    for item in items:
-        begun = time.perf_counter()
-        flags = tuple((label, span) for label, span in zip(item.labels, item.spans, strict=False))
-        answers += rewriter.rewrite([RewriteRequest(item.text, flags=flags)], Deadline(None))
-        seconds.append(time.perf_counter() - begun)
-    pairs = list(zip(items, answers, strict=True))
-    biased, clean = ([(i, a) for i, a in pairs if bool(i.labels) is side] for side in (True, False))
-    checks = [verify(item.text, answer) for item, answer in biased]
+def _times(rewriter: Place, parts: Parts, items: Sequence[Item], plan: Plan) -> Section:
+    opened = {threads: parts if threads == 1 else open_parts(rewriter, plan, threads) for threads in THREADS}
+    named = {threads: {parts.alone: one.rewriter} for threads, one in opened.items()}
+    guards = {threads: one.guard for threads, one in opened.items()}
+    return times(named, guards, sentences(items, plan.size.timed), parts.whole)
+
+
+def _about(parts: Parts, found: Measured, plan: Plan) -> dict[str, str]:
+    counts: dict[str, int] = {}
+    for item in found.items:
+        name = f"{item.origin}, {'clean' if item.clean else 'biased'}"
+        counts[name] = counts.get(name, 0) + 1
+    judges = ", ".join(found.judges) or "none: give --judge NAME=BUNDLE or --pool"
     return {
-        "rules_all_held": _share([all(check.values()) for check in checks]),
-        "rules_failed": dict(Counter(name for check in checks for name, held in check.items() if not held)),
-        "exact_match": _share([answer == item.target for item, answer in biased]),
-        "copied_biased_text": _share([answer == item.text for item, answer in biased]),
-        "clean_unchanged": _share([answer == item.text for item, answer in clean]),
-        "seconds_p50": float(np.percentile(seconds, 50)) if seconds else float("nan"),
-        "seconds_p95": float(np.percentile(seconds, 95)) if seconds else float("nan"),
+        "system": parts.whole,
+        "alone": parts.alone,
+        "adapter": parts.rewriter.bundle.files.get("adapter.safetensors", "")[:16],
+        "base": parts.rewriter.base.files.get("model.onnx", "")[:16],
+        "detector": parts.detector.name,
+        "thresholds": str(plan.policy.threshold),
+        "judges": judges if len(found.judges) != 1 else f"{judges} (one alone; two independent ones are wanted)",
+        "thresholds of the judges": str(plan.judging.threshold),
+        "fluency": plan.fluency.name if plan.fluency else "not measured: give --fluency PATH, a local model",
+        "texts": ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())),
     }
-
-
-def _share(values: Sequence[float]) -> float:
-    return round(float(np.mean(values)), 4) if values else float("nan")
-
-
-def card_lines(report: Mapping[str, Mapping[str, object]]) -> list[str]:
-    """Return a report as lines for a model card."""
-    lines = ["", "## Measured", ""]
-    lines += [
-        "By `python -m guardrail.training.evaluate.rewriter --judge TEACHER`, on authored rows kept out of training."
-    ]
-    for name, table in report.items():
-        lines += ["", f"| {name.replace('_', ' ')} | |", "| --- | --- |"]
-        lines += [f"| {key.replace('_', ' ')} | {_cell(value)} |" for key, value in table.items()]
-    return lines
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {count}" for key, count in value.items()) or "none"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def main() -> None:
-    """Parse the command line, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--detector", default=DETECTOR, help="detector bundle: name or folder")
-    parser.add_argument("--rewriter", default="sr", help="rewriter bundle: name or folder")
-    parser.add_argument("--judge", help="another detector bundle that judges before and after")
-    parser.add_argument("--out", type=Path, help="write the tables as JSON")
-    parser.add_argument(
-        "--examples", type=Path, help="write every changed text, before and after, to read; not for the repository"
-    )
-    args = parser.parse_args()
-    items = read_authored(held_out=True)
-    rewriter = load_rewriter(args.rewriter)
-    guard = Pipeline(Policy(timeout_ms=None), load_detector(args.detector), rewriter)
-    outcomes = run(guard, items)
-    judge = Judge(load_detector(args.judge), Policy()) if args.judge else None
-    report = {"pipeline": pipeline_table(outcomes, judge), "rewriter_alone": rewriter_table(rewriter, items)}
-    print(json.dumps(report, indent=1))
-    if args.out:
-        args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    if args.examples:
-        lines = [f"{o.action}\n- {o.text}\n+ {o.shown}\n= {o.target}\n" for o in outcomes if o.shown != o.text]
-        args.examples.write_text("\n".join(lines), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -32,12 +32,15 @@ def export_adapter(
     """Write the bundle ``rewriter-<name>``: ``adapter.safetensors``, ``bundle.toml`` and ``CARD.md``.
 
     ``scale=-1`` takes the adapter's task away from the base instead of adding it; ``measured`` are lines for the card.
+    The prompt's version is the one that ``run.json`` beside the adapter says it was trained with.
     Raises ``ConfigError`` for an adapter that is not plain LoRA on the base's projections.
     """
     base = tomllib.loads((base_dir / "bundle.toml").read_text(encoding="utf-8"))
     config, tensors = _config(peft_dir), adapter_tensors(peft_dir, projections(base["generation"]), scale)
     out_dir.mkdir(parents=True, exist_ok=True)
     (out_dir / "adapter.safetensors").write_bytes(save(tensors))
+    run = json.loads((peft_dir / "run.json").read_text(encoding="utf-8")) if (peft_dir / "run.json").exists() else {}
+    prompt = str(run.get("prompt", PROMPT_VERSION))
     lora = {"rank": int(str(config["r"])), "alpha": float(str(config["lora_alpha"])), "scale": scale}
     facts: Facts = {
         "name": f"rewriter-{name}",
@@ -46,27 +49,29 @@ def export_adapter(
         "license": base["license"],
         "base": base["name"],
         "base_sha256": file_sha256(base_dir / "model.onnx"),
-        "prompt": PROMPT_VERSION,
+        "prompt": prompt,
         "lora": lora,
     }
     card = [
         f"# rewriter-{name}",
         "",
-        f"A LoRA adapter over `{base['name']}` for the prompt `{PROMPT_VERSION}`.",
+        f"A LoRA adapter over `{base['name']}` for the prompt `{prompt}`.",
         "",
         f"- rank {lora['rank']}, alpha {lora['alpha']:g}, scale {scale:g}; alpha/rank and scale are folded into B",
         f"- {sum(value.size for value in tensors.values()):,} float16 numbers in {len(tensors)} tensors",
         *measured,
     ]
-    if (peft_dir / "run.json").exists():
+    if run:
         shutil.copy(peft_dir / "run.json", out_dir)
-        card += _training(json.loads((peft_dir / "run.json").read_text(encoding="utf-8")))
+        card += training_lines(run)
     (out_dir / "CARD.md").write_text("\n".join(card) + "\n", encoding="utf-8")
     write_bundle(out_dir, facts)
 
 
-def _training(run: Mapping[str, Any]) -> list[str]:
+def training_lines(run: Mapping[str, Any]) -> list[str]:
+    """Return what ``run.json`` says as lines for a card."""
     counts, lora = run["counts"], run["recipe"]["lora"]
+    sweep = "; ".join(f"{epochs}: {loss:.3f}" for epochs, loss in run.get("sweep", {}).items())
     return [
         "",
         "## Training",
@@ -75,6 +80,7 @@ def _training(run: Mapping[str, Any]) -> list[str]:
         f"- {run['step']} steps, {run['tokens']} tokens, {run['seconds']:.0f} s, torch {run['torch']}",
         f"- best dev loss {run['best_loss']:.3f} at step {run['best_step']}, which is what is shipped",
         f"- dropout {lora['dropout']}; the recipe, the pairs' files and their sha256 are in `run.json`",
+        *([f"- dev loss after so many epochs: {sweep}"] if sweep else []),
     ]
 
 

@@ -20,8 +20,9 @@ from tokenizers import Tokenizer
 from guardrail.errors import ConfigError
 from guardrail.rewrite.adapter import lora_inputs
 from guardrail.rewrite.decode import Decoder
+from guardrail.rewrite.prompt import PROMPT_VERSION, prefix
 from guardrail.training.bundles import Facts, file_sha256, write_bundle
-from guardrail.training.evaluate.rewriter import card_lines
+from guardrail.training.evaluate.rewriting.card import card_lines
 from guardrail.training.rewriter.adapter import adapter_tensors, export_adapter, projections
 from guardrail.training.rewriter.gguf import LlamaGguf
 from guardrail.training.rewriter.graph import build
@@ -65,7 +66,14 @@ def export_base(
     return figures
 
 
-def compare(base_dir: Path, hf_dir: Path, sentences: Sequence[str], peft_dir: Path | None = None) -> Parity:
+def compare(
+    base_dir: Path,
+    hf_dir: Path | str,
+    sentences: Sequence[str],
+    peft_dir: Path | None = None,
+    *,
+    prompt: str = PROMPT_VERSION,
+) -> Parity:
     """Compare the base, or with ``peft_dir`` the base plus that adapter, with PyTorch in float32 (see ``parity``)."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
@@ -78,7 +86,7 @@ def compare(base_dir: Path, hf_dir: Path, sentences: Sequence[str], peft_dir: Pa
         decoder.adapt(lora_inputs(save(adapter_tensors(peft_dir, projections(generation))), decoder.layers))
     tokenizer = Tokenizer.from_file(str(base_dir / "tokenizer.json"))
     stop = frozenset(tokenizer.token_to_id(token) for token in STOPS)
-    return parity(decoder, original, tokenizer, sentences, stop=stop)
+    return parity(decoder, original, tokenizer, sentences, stop=stop, opening=prefix(prompt))
 
 
 def read_sentences(path: Path, count: int) -> list[str]:
@@ -114,7 +122,7 @@ def _arguments() -> argparse.Namespace:
     adapter.add_argument("--peft", type=Path, required=True, help="folder with adapter_model.safetensors")
     adapter.add_argument("--name", required=True, help="the bundle is called rewriter-NAME")
     adapter.add_argument("--base", type=Path, required=True, help="the base bundle")
-    adapter.add_argument("--report", type=Path, help="what training.evaluate.rewriter measured, for the card")
+    adapter.add_argument("--report", type=Path, help="JSON of guardrail eval rewriter, for the card")
     adapter.add_argument("--scale", type=float, default=1.0, help="strength; -1 takes the task away")
     for command in (base, adapter):
         command.add_argument("--out", type=Path, required=True, help="the bundle's folder")

@@ -44,6 +44,7 @@ def parity(
     *,
     stop: frozenset[int],
     new_tokens: int = 40,
+    opening: str = PREFIX,
 ) -> Parity:
     """Feed each sentence, laid out as a rewrite prompt, to both models; decode ``new_tokens`` greedily with both.
 
@@ -51,7 +52,7 @@ def parity(
     """
     diffs, top1, divergences, same = [], [], [], []
     for sentence in sentences:
-        ids = tokenizer.encode(f"{PREFIX}Text: {sentence}{SUFFIX}").ids
+        ids = tokenizer.encode(f"{opening}Text: {sentence}{SUFFIX}").ids
         got = decoder.logits(decoder.cache(len(ids)), ids, len(ids))
         want = _logits(original, ids)
         diffs.append(np.abs(got - want))

@@ -10,17 +10,42 @@ from pathlib import Path
 from typing import TypeVar
 
 from guardrail.errors import ConfigError
+from guardrail.rewrite.prompt import PROMPT_VERSION, prefix
 from guardrail.training.rewriter.pairs import PairSettings
+
+FOLDER = Path(__file__).parents[1] / "recipes"
+
+_CHOICES = {
+    "model.dtype": ("float32", "bfloat16", "float16"),
+    "model.kind": ("causal", "seq2seq"),
+    "model.tuning": ("lora", "prefix"),
+    "model.base_kind": ("", "safe", "raw"),
+    "optim.schedule": ("cosine", "linear"),
+    "dpo.chosen": ("target", "best"),
+}
 
 S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """The arithmetic: ``dtype`` of the frozen base (the adapter is always fp32) and CPU threads."""
+    """What is trained and its arithmetic.
+
+    ``dtype`` is that of the frozen base (what is trained is always fp32), ``autocast`` multiplies in bfloat16 whatever
+    the weights are, ``four_bit`` holds the base in NF4 (QLoRA, CUDA only). ``base`` is a folder or hub id and
+    ``base_kind`` says whether it was safety-tuned; ``prompt`` is a version in ``guardrail.rewrite.prompt``.
+    """
 
     dtype: str = "float32"
     threads: int = 1
+    autocast: bool = False
+    four_bit: bool = False
+    double_quant: bool = True
+    kind: str = "causal"
+    tuning: str = "lora"
+    base: str = ""
+    base_kind: str = ""
+    prompt: str = PROMPT_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +55,13 @@ class LoraSettings:
     r: int = 16
     alpha: int = 32
     dropout: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixSettings:
+    """Length of a trained prefix, for ``model.tuning = "prefix"``."""
+
+    tokens: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +78,11 @@ class OptimSettings:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """How long to train and how often to look; ``patience`` counts evaluations without a better dev loss."""
+    """How long to train and how often to look; ``patience`` counts evaluations without a better dev loss.
+
+    With ``epochs_sweep`` the ends of these epochs are the only evaluations, the last of them ends the run in place of
+    ``epochs``, and the best is kept. ``merge`` also writes the base with the adapter folded in.
+    """
 
     seed: int = 7
     epochs: float = 2.0
@@ -56,6 +92,41 @@ class RunSettings:
     eval_every: int = 100
     patience: int = 3
     checkpoint_every: int = 100
+    epochs_sweep: tuple[int, ...] = ()
+    merge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DpoSettings:
+    """A second stage on preferences: ``candidates`` sampled for each of ``max_examples`` sentences, ranked and paired.
+
+    ``chosen`` is the authored ``target`` or the ``best`` candidate; ``beta`` is that of Rafailov et al. 2023.
+    """
+
+    enabled: bool = False
+    candidates: int = 4
+    temperature: float = 0.9
+    max_examples: int = 400
+    max_new_tokens: int = 80
+    chosen: str = "target"
+    beta: float = 0.1
+    lr: float = 2e-5
+    epochs: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """What becomes of the adapter: ``rewriter-<name>`` over the base bundle ``over``, or a PEFT folder where empty.
+
+    ``parity`` dev sentences compare the export with PyTorch; ``measured`` dev examples are rewritten for the card, with
+    at most ``max_new_tokens`` each.
+    """
+
+    name: str = "sr"
+    over: str = "rewriter-base"
+    parity: int = 20
+    measured: int = 128
+    max_new_tokens: int = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +135,83 @@ class Recipe:
 
     model: ModelSettings = field(default_factory=ModelSettings)
     lora: LoraSettings = field(default_factory=LoraSettings)
+    prefix: PrefixSettings = field(default_factory=PrefixSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
     run: RunSettings = field(default_factory=RunSettings)
     pairs: PairSettings = field(default_factory=PairSettings)
+    dpo: DpoSettings = field(default_factory=DpoSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
+
+
+_TABLES: Mapping[str, type] = {
+    "model": ModelSettings,
+    "lora": LoraSettings,
+    "prefix": PrefixSettings,
+    "optim": OptimSettings,
+    "run": RunSettings,
+    "pairs": PairSettings,
+    "dpo": DpoSettings,
+    "export": ExportSettings,
+}
+
+
+def find_recipe(name: str) -> Path:
+    """Return the path of a recipe: an existing file, or a bare name such as ``sr`` among the installed ones.
+
+    Raises:
+        ConfigError: there is neither; says which recipes are installed.
+    """
+    installed = {path.stem: path for path in sorted(FOLDER.glob("sr*.toml"))}
+    if Path(name).is_file():
+        return Path(name)
+    if name in installed:
+        return installed[name]
+    raise ConfigError(f"there is no recipe {name!r}; give a TOML file, or one of {', '.join(installed)}")
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read a recipe; raises ``ConfigError`` on an unknown table or key, or a schedule that does not exist."""
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    known = [one.name for one in fields(Recipe)]
-    if unknown := sorted(set(tables) - set(known)):
-        raise ConfigError(f"recipe {path.name!r} has unknown table {unknown[0]!r}; known are {', '.join(known)}")
-    recipe = Recipe(
-        model=_settings(ModelSettings, "model", tables),
-        lora=_settings(LoraSettings, "lora", tables),
-        optim=_settings(OptimSettings, "optim", tables),
-        run=_settings(RunSettings, "run", tables),
-        pairs=_settings(PairSettings, "pairs", tables),
-    )
-    if recipe.optim.schedule not in {"cosine", "linear"}:
-        raise ConfigError(f"optim.schedule is {recipe.optim.schedule!r}; use 'cosine' or 'linear'")
+    """Read a recipe; raises ``ConfigError`` on an unknown table or key, or a value that does not exist or fit."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"recipe {path} cannot be read: {error.strerror}; give a TOML file") from error
+    except ValueError as error:
+        raise ConfigError(f"recipe {path} is not valid TOML: {error}") from error
+    if unknown := sorted(set(tables) - set(_TABLES)):
+        raise ConfigError(f"recipe {path.name!r} has unknown table {unknown[0]!r}; known are {', '.join(_TABLES)}")
+    recipe = Recipe(**{name: _settings(kind, name, tables) for name, kind in _TABLES.items()})
+    _check(recipe)
     return recipe
+
+
+def _check(recipe: Recipe) -> None:
+    for key, choices in _CHOICES.items():
+        table, name = key.split(".")
+        value = getattr(getattr(recipe, table), name)
+        if value not in choices:
+            raise ConfigError(f"{key} is {value!r}; use {' or '.join(map(repr, choices))}")
+    prefix(recipe.model.prompt)
+    sweep, kind, tuning = recipe.run.epochs_sweep, recipe.model.kind, recipe.model.tuning
+    # TOML holds what it will, whatever the type says.
+    given: tuple[object, ...] = sweep
+    if not all(isinstance(one, int) and one >= 1 for one in given) or list(sweep) != sorted(set(sweep)):
+        raise ConfigError(f"run.epochs_sweep is {list(sweep)}; give whole numbers of epochs, rising, from 1 on")
+    if recipe.export.over and (kind, tuning) != ("causal", "lora"):
+        raise ConfigError(
+            f"export.over = {recipe.export.over!r} needs plain LoRA on a causal model, not {tuning} on {kind};"
+            ' set it to ""'
+        )
+    if recipe.dpo.enabled and (kind, tuning) != ("causal", "lora"):
+        raise ConfigError(f"dpo.enabled needs plain LoRA on a causal model, not {tuning} on {kind}; turn it off")
+    if recipe.run.merge and tuning == "prefix":
+        raise ConfigError("run.merge needs LoRA: a trained prefix cannot be folded into the weights; turn it off")
 
 
 def _settings(kind: type[S], name: str, tables: Mapping[str, Mapping[str, object]]) -> S:
     table = tables.get(name, {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"recipe key {name!r} must be a table, [{name}]")
     allowed = {one.name for one in fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(set(table) - allowed):
         raise ConfigError(f"recipe key {name}.{unknown[0]} is unknown; known are {', '.join(sorted(allowed))}")
-    return kind(**table)
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})

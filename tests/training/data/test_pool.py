@@ -228,9 +228,7 @@ def test_clean_prose_is_cut_to_sentences_that_say_something(tmp_path: Path) -> N
 
 
 def test_nobody_looked_for_gendered_titles_in_clean_prose(tmp_path: Path) -> None:
-    write(
-        tmp_path, "bold_wiki", raw("The chairman opened the new mill in 1821. It fed all of mankind, he said.")
-    )
+    write(tmp_path, "bold_wiki", raw("The chairman opened the new mill in 1821. It fed all of mankind, he said."))
     for row in read(tmp_path, bold_wiki=9):
         assert row.labels == {label: 0 for label in LABELS if label != "gendered_term"}
 

@@ -14,7 +14,7 @@ from gguf import GGMLQuantizationType, GGUFWriter
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from guardrail.errors import ConfigError
 from guardrail.rewrite.adapter import lora_inputs
@@ -26,6 +26,7 @@ from guardrail.training.rewriter.gguf import Q41, LlamaGguf
 from guardrail.training.rewriter.graph import GGUF_NAMES
 from guardrail.training.rewriter.parity import parity
 from guardrail.training.rewriter.tiny import CONTROLS, END, SHAPE, RandomWeights, tiny_tokenizer
+from tests.training.rewriter.bases import dense_llama
 
 pytestmark = pytest.mark.training
 
@@ -95,34 +96,7 @@ def base(gguf_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def original() -> LlamaForCausalLM:
-    """Return the same weights as a Hugging Face model, dequantised."""
-    config = LlamaConfig(
-        vocab_size=SHAPE.vocab,
-        hidden_size=SHAPE.hidden,
-        intermediate_size=SHAPE.inner,
-        num_hidden_layers=SHAPE.layers,
-        num_attention_heads=SHAPE.heads,
-        num_key_value_heads=SHAPE.kv_heads,
-        head_dim=SHAPE.head_size,
-        rope_theta=SHAPE.rope_base,
-        rms_norm_eps=SHAPE.norm_epsilon,
-        max_position_embeddings=SHAPE.context,
-        tie_word_embeddings=True,
-    )
-    state = {"model.embed_tokens.weight": WEIGHTS.q80("token_embd").dense()}
-    state["model.norm.weight"] = WEIGHTS.norm("output_norm")
-    for layer in range(SHAPE.layers):
-        at, stored_at = f"model.layers.{layer}", f"blk.{layer}"
-        state[f"{at}.input_layernorm.weight"] = WEIGHTS.norm(f"{stored_at}.attn_norm")
-        state[f"{at}.post_attention_layernorm.weight"] = WEIGHTS.norm(f"{stored_at}.ffn_norm")
-        for name, stored_name in GGUF_NAMES.items():
-            block = "self_attn" if stored_name.startswith("attn") else "mlp"
-            state[f"{at}.{block}.{name}.weight"] = WEIGHTS.q41(f"{stored_at}.{stored_name}").dense()
-    model: LlamaForCausalLM = LlamaForCausalLM(config).eval()
-    left_out = model.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()}, strict=False)
-    assert (left_out.missing_keys, left_out.unexpected_keys) == (["lm_head.weight"], [])
-    model.tie_weights()
-    return model
+    return dense_llama(WEIGHTS)
 
 
 @pytest.fixture

@@ -17,21 +17,20 @@ from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
 from guardrail.errors import ConfigError  # noqa: E402
 from guardrail.rewrite.base import RewriteRequest  # noqa: E402
 from guardrail.rewrite.prompt import END, PREFIX, SUFFIX  # noqa: E402
-from guardrail.training.rewriter import sft  # noqa: E402
+from guardrail.training.rewriter.encode import Encoded, batches, collate, encode  # noqa: E402
+from guardrail.training.rewriter.loop import lr_share, train  # noqa: E402
+from guardrail.training.rewriter.model import TARGET_MODULES, add_lora  # noqa: E402
+from guardrail.training.rewriter.objective import answer_loss, shared_prefix  # noqa: E402
 from guardrail.training.rewriter.pairs import Example  # noqa: E402
-from guardrail.training.rewriter.recipe import LoraSettings, OptimSettings, Recipe, RunSettings, load_recipe  # noqa: E402
-from guardrail.training.rewriter.sft import (  # noqa: E402
-    Encoded,
-    add_lora,
-    answer_loss,
-    batches,
-    collate,
-    encode,
-    lr_share,
-    train,
+from guardrail.training.rewriter.recipe import (  # noqa: E402
+    FOLDER,
+    LoraSettings,
+    OptimSettings,
+    Recipe,
+    RunSettings,
+    load_recipe,
 )
 
-RECIPES = Path(sft.__file__).parents[1] / "recipes"
 TURN_MARKS = {"<|im_start|>": 300, "<|im_end|>": 301}
 
 
@@ -155,7 +154,7 @@ def test_twenty_steps_lower_the_loss_and_leave_the_base_alone(
     frozen = {name: weight.clone() for name, weight in model.named_parameters() if not weight.requires_grad}
     with torch.no_grad():
         loss, count = answer_loss(model, torch.tensor(prefix), items[:6])
-    progress = train(model, prefix, items, items[:6], _recipe(max_steps=20), tmp_path)
+    progress = train(model, shared_prefix(prefix), items, items[:6], _recipe(max_steps=20), tmp_path)
     assert progress.step == 20
     assert progress.best_loss < 0.8 * float(loss) / count
     for name, weight in model.named_parameters():
@@ -164,9 +163,9 @@ def test_twenty_steps_lower_the_loss_and_leave_the_base_alone(
 
 def test_best_adapter_is_saved_in_peft_layout(items: list[Encoded], prefix: list[int], tmp_path: Path) -> None:
     model = _model()
-    train(model, prefix, items, items[:6], _recipe(max_steps=10), tmp_path)
+    train(model, shared_prefix(prefix), items, items[:6], _recipe(max_steps=10), tmp_path)
     config = json.loads((tmp_path / "adapter_config.json").read_text(encoding="utf-8"))
-    assert set(config["target_modules"]) == set(sft.TARGET_MODULES)
+    assert set(config["target_modules"]) == set(TARGET_MODULES)
     fresh = PeftModel.from_pretrained(_model().unload(), tmp_path).eval()
     with torch.no_grad():
         want = answer_loss(model.eval(), torch.tensor(prefix), items[:4])[0]
@@ -176,7 +175,7 @@ def test_best_adapter_is_saved_in_peft_layout(items: list[Encoded], prefix: list
 
 def test_resumed_run_ends_where_the_unbroken_one_does(items: list[Encoded], prefix: list[int], tmp_path: Path) -> None:
     whole = _model(dropout=0.1)
-    train(whole, prefix, items, items[:6], _recipe(max_steps=20), tmp_path / "whole")
+    train(whole, shared_prefix(prefix), items, items[:6], _recipe(max_steps=20), tmp_path / "whole")
 
     class Stop(Exception):
         pass
@@ -193,10 +192,11 @@ def test_resumed_run_ends_where_the_unbroken_one_does(items: list[Encoded], pref
     assert isinstance(inner, torch.nn.Module)
     inner.register_forward_pre_hook(stop_at_thirteen)
     with pytest.raises(Stop):
-        train(broken, prefix, items, items[:6], _recipe(max_steps=20), tmp_path / "parts")
+        train(broken, shared_prefix(prefix), items, items[:6], _recipe(max_steps=20), tmp_path / "parts")
     resumed = _model(seed=5, dropout=0.1)
     resumed.get_base_model().load_state_dict(broken.get_base_model().state_dict())
-    progress = train(resumed, prefix, items, items[:6], _recipe(max_steps=20), tmp_path / "parts", resume=True)
+    goal, parts = shared_prefix(prefix), tmp_path / "parts"
+    progress = train(resumed, goal, items, items[:6], _recipe(max_steps=20), parts, resume=True)
     assert progress.step == 20
     for (name, want), (_, got) in zip(whole.named_parameters(), resumed.named_parameters(), strict=True):
         assert torch.allclose(want, got, atol=1e-6), name
@@ -204,7 +204,7 @@ def test_resumed_run_ends_where_the_unbroken_one_does(items: list[Encoded], pref
 
 def test_resume_without_a_checkpoint_is_refused(items: list[Encoded], prefix: list[int], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="without --resume"):
-        train(_model(), prefix, items, items[:6], _recipe(max_steps=2), tmp_path, resume=True)
+        train(_model(), shared_prefix(prefix), items, items[:6], _recipe(max_steps=2), tmp_path, resume=True)
 
 
 def test_training_stops_early_when_dev_loss_no_longer_falls(
@@ -213,20 +213,20 @@ def test_training_stops_early_when_dev_loss_no_longer_falls(
     recipe = Recipe(
         optim=OptimSettings(lr=0.0), run=RunSettings(epochs=100.0, batch_tokens=400, eval_every=2, patience=2)
     )
-    progress = train(_model(), prefix, items, items[:6], recipe, tmp_path)
+    progress = train(_model(), shared_prefix(prefix), items, items[:6], recipe, tmp_path)
     assert progress.step == 6
     assert progress.best_step == 2
 
 
 def test_time_limit_ends_training(items: list[Encoded], prefix: list[int], tmp_path: Path) -> None:
-    progress = train(_model(), prefix, items, items[:6], _recipe(max_minutes=1e-9), tmp_path)
+    progress = train(_model(), shared_prefix(prefix), items, items[:6], _recipe(max_minutes=1e-9), tmp_path)
     assert progress.step == 1
     assert (tmp_path / "adapter_model.safetensors").exists()
 
 
 def test_nothing_to_train_on_is_refused(prefix: list[int], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="0 training"):
-        train(_model(), prefix, [], [], _recipe(), tmp_path)
+        train(_model(), shared_prefix(prefix), [], [], _recipe(), tmp_path)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
@@ -240,7 +240,7 @@ def test_learning_rate_warms_up_and_decays_to_its_floor(schedule: str) -> None:
 
 @pytest.mark.parametrize("name", ["sr.toml", "sr_gpu.toml"])
 def test_shipped_recipes_load(name: str) -> None:
-    recipe = load_recipe(RECIPES / name)
+    recipe = load_recipe(FOLDER / name)
     assert recipe.lora.r == 16
     assert recipe.pairs.caps["pairs_paradetox"] <= 1200
 

@@ -1,0 +1,1 @@
+"""Unlearning: harm is learned on purpose, then subtracted (SKU), beside the usual baselines in one harness."""

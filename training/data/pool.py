@@ -28,6 +28,28 @@ CLEAN_REPLIES = ("normal_oasst", "normal_gpteacher", "normal_dolly_sub", "normal
 ALL_REPLIES = (*CLEAN_REPLIES, "clean_llm_outputs")
 # With many a German and a surname, which does no harm: those are masked rows too.
 _TITLE = re.compile(r"\w{3}(?:m[ae]n|wom[ae]n|mankind)\b|\bmankind\b", re.IGNORECASE)
+# Replies that one of us read and found stereotypes, gendered terms, abuse or puffery in, so that they are no measure of
+# false alarms (of the training fold alone; found among those that a detector scored highest).
+_NOT_CLEAN = frozenset(
+    (
+        "0745421e08fb",
+        "1c6b7a911902",
+        "299168664f3e",
+        "49a2887d804b",
+        "4c0f9a5d65b2",
+        "4d98ea6c84d8",
+        "5a994a3b78a9",
+        "a65f319d2bd6",
+        "b800a6403fb6",
+        "bd7eb62c12c4",
+        "d0ef5933477b",
+        "d9538353f476",
+        "e57f8a438797",
+        "e6d140ccd455",
+        "f0ce14bacb45",
+        "f4b3e011afcb",
+    )
+)
 Splitter = Callable[[str], tuple[tuple[int, int], ...]]
 
 
@@ -111,7 +133,8 @@ def read_unlabelled(folder: Path, caps: Mapping[str, int], split: Splitter, seed
 def clean_replies(folder: Path, fold: str = "dev", names: Sequence[str] = ALL_REPLIES) -> list[str]:
     """Return whole assistant replies that are taken to be clean, for thresholds; one fold by text hash."""
     texts = (raw.get("response") or raw.get("text") for name in names for raw in read_file(folder, name))
-    return [text for text in texts if isinstance(text, str) and text.strip() and fold_of(text) == fold]
+    found = [text for text in texts if isinstance(text, str) and text.strip() and fold_of(text) == fold]
+    return [text for text in found if hashlib.sha256(text.encode()).hexdigest()[:12] not in _NOT_CLEAN]
 
 
 def _labelled(folder: Path, name: str) -> Iterator[Row]:

@@ -35,7 +35,7 @@ def test_the_bundled_detector_keeps_nothing() -> None:
 
 class Hoarding(Streaming):
     def check(self, text: str) -> Result:
-        self.kept.append(bytearray(b"x" * 50_000))
+        self.kept.append(bytearray(b"x" * 400_000))
         return super().check(text)
 
     kept: list[bytearray]

@@ -28,6 +28,8 @@ def move(page: Any, label: str, threshold: float) -> None:
 
 
 def put(page: Any, event: str, values: dict[str, Any]) -> None:
+    # The page asks the server for its policy before it shows a slider.
+    page.locator("#threshold-hate").wait_for()
     page.evaluate(
         """([event, values]) => {
           for (const [id, value] of Object.entries(values)) {

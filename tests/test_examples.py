@@ -53,7 +53,7 @@ def test_langchain_agent_streams_judged_words_and_still_calls_its_tool() -> None
     assert "[tool]    At 9 o'clock room 204 is free." in done.stdout
     assert "[shown]   Shall I book it?" in done.stdout
     assert "[verdict] rewrite: stereotype" in done.stdout
-    assert "too emotional to lead" not in done.stdout
+    assert "Women" not in done.stdout
 
 
 def test_fastapi_app_answers_and_streams_judged_text_only() -> None:

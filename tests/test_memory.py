@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import subprocess
+import sys
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -19,7 +22,7 @@ from tests.memory import HOSTILE, MAX_EXTRA_MB, MAX_GROWTH_MB, apart, many
 def test_a_large_text_takes_bounded_memory(name: str) -> None:
     figures = apart("--part", name, "--size", "1000000")
     assert figures["coverage"] == 1.0
-    assert 0 <= figures["extra"] <= MAX_EXTRA_MB / 4
+    assert 0 <= figures["extra"] <= MAX_EXTRA_MB / 2
 
 
 @pytest.mark.slow
@@ -34,21 +37,24 @@ def test_the_bundled_detector_keeps_nothing() -> None:
 
 
 class Hoarding(Streaming):
+    kept: ClassVar[list[bytearray]] = []
+
     def check(self, text: str) -> Result:
-        self.kept.append(bytearray(b"x" * 400_000))
+        self.kept.append(bytearray(b"x" * 50_000))
         return super().check(text)
 
-    kept: list[bytearray]
+
+def hoarded() -> float:
+    """Return the growth of a guard that keeps something of each text."""
+    memory.flagging = lambda models, **_: Hoarding(guard().policy, WordDetector(), guard()._rewriter)
+    return many(500, models=False)["growth"]
 
 
-def test_memory_that_grows_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hoarding(models: bool, **_: Any) -> Streaming:
-        door = Hoarding(guard().policy, WordDetector(), guard()._rewriter)
-        door.kept = []
-        return door
-
-    monkeypatch.setattr(memory, "flagging", hoarding)
-    assert many(500, models=False)["growth"] > MAX_GROWTH_MB
+def test_memory_that_grows_is_seen() -> None:
+    # In a process of its own: this one may have memory to spare that was freed by other tests.
+    code = "from tests.test_memory import hoarded; print(hoarded())"
+    root = Path(__file__).parents[1]
+    assert float(subprocess.check_output([sys.executable, "-c", code], text=True, cwd=root)) > MAX_GROWTH_MB
 
 
 def test_hostile_texts_have_their_size() -> None:
